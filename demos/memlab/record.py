@@ -1,0 +1,198 @@
+"""The record: what one run of one demo measured, as one JSON file.
+
+This module is the contract between the lab and everybody who reads its results. It imports no torch, so that
+a web server can read records without one. `demos/results/schema.json` is generated from it.
+
+Bytes are integers in fields that end in `_bytes`, seconds are in fields that end in `_seconds`, and fractions
+are never percentages. A measurement that was not made is `null`: never 0, never a default.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+SCHEMA_VERSION = 1
+
+KINDS = ("weights", "adapters", "gradients", "optimizer", "activations", "temporaries", "other")
+"""What a live byte can be, in the order in which charts stack it and timelines list it."""
+
+TECHNIQUE_FIELDS = frozenset({"base_dtype", "adapter_dtype", "rank", "alpha", "lr"})
+"""Setup fields that a technique brings with it: two techniques may be compared although these differ.
+
+They are compared like every other field between two records of one technique.
+"""
+
+
+def _printable(text: str) -> str:
+    if any(not (c.isprintable() or c == "\n") for c in text):
+        raise ValueError("contains control characters")
+    return text
+
+
+Line = Annotated[str, Field(max_length=500), AfterValidator(_printable)]
+Bytes = Annotated[int, Field(ge=0)]
+Count = Annotated[int, Field(ge=0)]
+Seconds = Annotated[float, Field(ge=0)]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, strict=True)
+
+
+class Setup(_Part):
+    """What was run. Two records may be compared only where these agree (see `TECHNIQUE_FIELDS`)."""
+
+    model: Line
+    parameters: Count = Field(description="parameters of the base model")
+    batch: Annotated[int, Field(ge=1)] = Field(description="sequences per micro-batch")
+    seq: Annotated[int, Field(ge=1)] = Field(description="tokens per sequence")
+    steps: Annotated[int, Field(ge=1)] = Field(description="measured optimizer steps, after the warm-up")
+    warmup: Count = Field(description="optimizer steps before the peak is reset and the clock starts")
+    seed: Count
+    precision: Literal["mixed", "bf16"] = Field(
+        description="of full fine-tuning: mixed = fp32 weights under bf16 autocast, bf16 = pure bf16"
+    )
+    autocast: Literal["bfloat16"] | None
+    base_dtype: Line = Field(description="storage type of the base model's weights")
+    adapter_dtype: Line | None = None
+    rank: Annotated[int, Field(ge=1)] | None = None
+    alpha: Annotated[float, Field(gt=0)] | None = None
+    lr: Annotated[float, Field(gt=0)]
+    optimizer: Line
+    attention: Line
+    loss_kernel: Line
+    data_sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    ranks: Annotated[int, Field(ge=1)] = Field(default=1, description="processes that share the work")
+    stage: Annotated[int, Field(ge=0, le=3)] | None = Field(default=None, description="ZeRO stage")
+    offload: bool = False
+
+    def without_seed(self) -> dict[str, Any]:
+        """Return the fields as a dictionary without the seed: runs that agree here are repeats of each other."""
+        return self.model_dump(exclude={"seed"})
+
+
+class Device(_Part):
+    kind: Literal["cuda", "cpu", "fake"]
+    name: Line
+    memory_bytes: Bytes | None
+    driver: Line | None = None
+    count: Annotated[int, Field(ge=1)] = 1
+
+
+class Breakdown(_Part):
+    """Live bytes by kind at one instant."""
+
+    weights: Bytes
+    adapters: Bytes
+    gradients: Bytes
+    optimizer: Bytes
+    activations: Bytes
+    temporaries: Bytes
+    other: Bytes
+
+    @property
+    def total(self) -> int:
+        return sum(getattr(self, kind) for kind in KINDS)
+
+
+class Memory(_Part):
+    peak_bytes: Bytes | None = Field(description="headline: the CUDA allocator's peak on a GPU, the ledger's elsewhere")
+    static_bytes: Bytes | None = Field(description="alive between two steps")
+    load_peak_bytes: Bytes | None = Field(description="peak while the model was loaded and prepared")
+    reserved_bytes: Bytes | None = Field(description="the CUDA allocator's peak of reserved memory")
+    process_bytes: Bytes | None = Field(description="NVML's figure on a GPU, the peak resident set elsewhere")
+    allocator_retries: Count | None
+    ledger_peak_bytes: Bytes | None
+    peak_phase: Literal["load", "forward", "backward", "optimizer"] | None
+    breakdown_at_peak: Breakdown | None
+    timeline: list[tuple[Seconds, Bytes, Bytes, Bytes, Bytes, Bytes, Bytes, Bytes]] = Field(
+        default_factory=list, description="one step: [seconds, then live bytes of each kind in the order of KINDS]"
+    )
+
+    @model_validator(mode="after")
+    def _sums(self) -> Self:
+        if self.breakdown_at_peak and self.breakdown_at_peak.total != self.ledger_peak_bytes:
+            raise ValueError("breakdown_at_peak does not sum to ledger_peak_bytes")
+        return self
+
+
+class Spread(_Part):
+    median: Seconds
+    min: Seconds
+    max: Seconds
+
+
+class Speed(_Part):
+    step_seconds: Spread | None
+    tokens_per_second: Annotated[float, Field(ge=0)] | None = Field(description="padding not counted")
+
+
+class Learning(_Part):
+    trainable_parameters: Count
+    total_parameters: Count
+    losses: list[float] = Field(description="training loss of every step, warm-up included")
+    eval_loss_before: float | None
+    eval_loss_after: float | None
+
+
+class Origin(_Part):
+    command: Line
+    commit: Line | None
+    versions: dict[Line, Line | None]
+    created: datetime
+
+
+class Record(_Part):
+    """One run. Loss in nats per token, memory in bytes, time in seconds."""
+
+    schema_version: Literal[1] = 1
+    technique: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
+    mode: Literal["measured", "predicted"]
+    status: Literal["ok", "oom", "failed"]
+    message: Line | None = None
+    setup: Setup
+    device: Device
+    memory: Memory
+    speed: Speed
+    learning: Learning | None
+    origin: Origin
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        if self.status == "ok" and self.memory.peak_bytes is None:
+            raise ValueError("status is ok, but memory.peak_bytes is missing")
+        if (self.mode == "predicted") != (self.device.kind == "fake"):
+            raise ValueError("mode predicted goes with device fake, and only with it")
+        return self
+
+    @property
+    def slug(self) -> str:
+        """The file name without suffix; runs of different setups never share one."""
+        setup = json.dumps(self.setup.model_dump(mode="json", exclude_none=True), sort_keys=True)
+        digest = hashlib.sha256(setup.encode()).hexdigest()[:8]
+        return f"{self.technique}-{self.setup.precision}-seed{self.setup.seed}-{digest}"
+
+    def write(self, folder: Path) -> Path:
+        """Write the record into `folder`, whole or not at all, and return its path. Raises OSError."""
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / f"{self.slug}.json"
+        partial = path.with_suffix(".part")
+        partial.write_text(self.model_dump_json(indent=1) + "\n", encoding="utf-8")
+        partial.replace(path)
+        return path
+
+
+def read(path: Path) -> Record:
+    """Read one record. Raises OSError, or ValueError (pydantic's) when the file is not a record."""
+    return Record.model_validate_json(path.read_bytes())
+
+
+def schema() -> str:
+    """Return the JSON schema of a record as the text of `demos/results/schema.json`."""
+    return json.dumps(Record.model_json_schema(), indent=1, sort_keys=True) + "\n"
