@@ -1,0 +1,251 @@
+"""What a question file says, as data. Every element knows the line of the file on which it begins (from 1).
+
+This module is the contract between the bank and all who read questions: grading, evidence, store, pages.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Annotated, Literal, Self, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, field_validator, model_validator
+
+Verdict = Literal["holds", "does-not-hold", "holds-only-for", "open"]
+"""What is taught about a claim; `open` means that nothing decides it yet."""
+
+Scoring = Literal[
+    "all-or-nothing", "balanced", "each-answer", "proportional-correct", "net-correct", "coverage"
+]
+
+T = TypeVar("T")
+
+Scalar = str | int | float | bool | None
+
+Selection = dict[str, Scalar]
+"""Which records a test means: field → value, always with `technique` (`{"technique": "dora", "rank": 8}`)."""
+
+
+@dataclass(frozen=True, order=True)
+class Problem:
+    """Something wrong in a file, worded for the person who has to mend it."""
+
+    path: str
+    line: int
+    column: int
+    code: str
+    """`E…` is an error, `W…` a warning; the codes are listed in `steelyard.bank.codes`."""
+    message: str
+
+    @property
+    def is_error(self) -> bool:
+        return self.code.startswith("E")
+
+    def __str__(self) -> str:
+        return f"{self.path}:{self.line}:{self.column} {self.code} {self.message}"
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class Test(_Part):
+    """One test of a claim: a source of its value (exactly one of `of`, `compute`, `cite`) and an interval."""
+
+    __test__ = False  # not a test case, whatever its name suggests to pytest
+
+    of: Selection | None = None
+    against: Selection | None = None
+    take: Literal["saving", "ratio", "value"] = "value"
+    """saving = 1 - of/against, ratio = of/against; given `against`, the default is `saving`."""
+    metric: Annotated[str, Field(max_length=100)] = "memory.peak_bytes"
+    """A path in the record, or a derived quantity such as `steps_to_loss`."""
+    seeds: Annotated[int, Field(ge=1, le=1000)] = 1
+    """How many repeats with different seeds each side needs."""
+    compute: Annotated[str, Field(max_length=200, pattern=r"^[0-9eE.+\-*/() ]+$")] | None = None
+    cite: Annotated[str, Field(min_length=1, max_length=200)] | None = None
+    value: float | None = None
+    """The figure that the cited source gives."""
+    within: tuple[float | None, float | None]
+    expect: bool = True
+    """Whether the value should lie within the interval."""
+
+    @field_validator("of", "against", mode="before")
+    @classmethod
+    def _technique_alone(cls, value: object) -> object:
+        return {"technique": value} if isinstance(value, str) else value
+
+    @model_validator(mode="before")
+    @classmethod
+    def _saving_by_default(cls, value: object) -> object:
+        if isinstance(value, dict) and value.get("against") is not None and "take" not in value:
+            return {**value, "take": "saving"}
+        return value
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        if sum(source is not None for source in (self.of, self.compute, self.cite)) != 1:
+            raise ValueError("a test needs exactly one of of, compute, cite")
+        if self.of is None and self.against is not None:
+            raise ValueError("against goes with of")
+        if (self.take != "value") != (self.against is not None):
+            raise ValueError("take: saving and take: ratio go with against, take: value without")
+        for side in (self.of, self.against):
+            if side is not None and not isinstance(side.get("technique"), str):
+                raise ValueError("of and against need a technique")
+        if (self.cite is None) != (self.value is None):
+            raise ValueError("cite needs the value that the source gives, and value goes only with cite")
+        low, high = self.within
+        if low is None and high is None:
+            raise ValueError("within needs at least one bound")
+        if low is not None and high is not None and low > high:
+            raise ValueError("the lower bound of within is above the upper bound")
+        return self
+
+
+class Claim(_Part):
+    """A sentence that can be weighed. In the text, `[words](#id)` attaches its verdict to the words."""
+
+    id: Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=60)]
+    says: Annotated[str, Field(min_length=1, max_length=500)]
+    verdict: Verdict = "open"
+    only_for: Annotated[str, Field(min_length=1, max_length=300)] | None = None
+    tests: tuple[Test, ...] = ()
+    line: int = 1
+
+
+@dataclass(frozen=True)
+class Text:
+    """A piece of Markdown as it stands in the file."""
+
+    source: str
+    line: int = 1
+
+
+@dataclass(frozen=True)
+class Choice:
+    letter: str
+    """`A`, `B`, …"""
+    text: Text
+    """Without the letter. Blocks that follow the choice belong to it."""
+    correct: bool
+    feedback: Text | None = None
+
+
+@dataclass(frozen=True)
+class Part:
+    """A piece of the explanation: general text, or (with a letter) the feedback of a choice."""
+
+    letter: str | None
+    text: Text
+    """Of a feedback part without its heading."""
+
+
+@dataclass(frozen=True)
+class Question:
+    """One question in one language."""
+
+    id: str
+    """The path below the bank's folder without suffix and language: `lora/rank`."""
+    language: str
+    path: str
+    """Of the file, as shown to people: relative, never a server's path."""
+    title: str
+    stem: Text
+    choices: tuple[Choice, ...]
+    explanation: tuple[Part, ...]
+    """In the order of the file."""
+    type: Literal["single", "multiple"]
+    scoring: Scoring
+    shuffle: bool = True
+    techniques: tuple[str, ...] = ()
+    difficulty: int | None = None
+    tags: tuple[str, ...] = ()
+    sources: tuple[str, ...] = ()
+    claims: tuple[Claim, ...] = ()
+
+    @property
+    def letters(self) -> tuple[str, ...]:
+        return tuple(choice.letter for choice in self.choices)
+
+    @property
+    def key(self) -> frozenset[str]:
+        """The letters of the right choices."""
+        return frozenset(choice.letter for choice in self.choices if choice.correct)
+
+    def choice(self, letter: str) -> Choice:
+        """Return the choice with this letter. Raises KeyError."""
+        for choice in self.choices:
+            if choice.letter == letter:
+                return choice
+        raise KeyError(letter)
+
+    def claim(self, claim_id: str) -> Claim:
+        """Return the claim with this id. Raises KeyError."""
+        for claim in self.claims:
+            if claim.id == claim_id:
+                return claim
+        raise KeyError(claim_id)
+
+    def to_json(self) -> bytes:
+        """Return the whole question, so that a graded version can be stored, shown and regraded later."""
+        return _QUESTION.dump_json(self, exclude_defaults=True)
+
+    @classmethod
+    def from_json(cls, data: bytes | str) -> Question:
+        """Read what `to_json` wrote. Raises ValueError."""
+        return _QUESTION.validate_json(data)
+
+    @cached_property
+    def version(self) -> str:
+        """The sha256 of `to_json`, in hexadecimal digits: equal versions are equal questions."""
+        return hashlib.sha256(self.to_json()).hexdigest()
+
+
+_QUESTION: TypeAdapter[Question] = TypeAdapter(Question)
+
+
+@dataclass(frozen=True)
+class Quiz:
+    """The questions of one folder, in order."""
+
+    slug: str
+    """The folder's path below the bank's folder; `questions` for the bank's folder itself."""
+    titles: Mapping[str, str]
+    """Language → title."""
+    introductions: Mapping[str, Text]
+    questions: tuple[str, ...]
+    """Ids."""
+
+    def title(self, language: str) -> str:
+        """Return the title in this language, else in English, else in any."""
+        return _pick(self.titles, language) or self.slug
+
+    def introduction(self, language: str) -> Text | None:
+        return _pick(self.introductions, language)
+
+
+@dataclass(frozen=True)
+class Bank:
+    """Every question of a folder, and every problem of its files. A bad file never hides the good ones."""
+
+    questions: Mapping[str, Mapping[str, Question]] = field(default_factory=dict)
+    """Id → language → question."""
+    quizzes: Mapping[str, Quiz] = field(default_factory=dict)
+    """Slug → quiz."""
+    problems: tuple[Problem, ...] = ()
+    broken: Mapping[str, tuple[Problem, ...]] = field(default_factory=dict)
+    """Id → the problems of its files that could not be read as a question, to be shown in its place."""
+
+    def question(self, question_id: str, language: str) -> Question | None:
+        """Return the question in this language, else in English, else in any; None without such an id."""
+        return _pick(self.questions.get(question_id, {}), language)
+
+
+def _pick(by_language: Mapping[str, T], language: str) -> T | None:
+    for wanted in (language, "en", *sorted(by_language)):
+        if wanted in by_language:
+            return by_language[wanted]
+    return None
