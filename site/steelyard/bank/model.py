@@ -9,6 +9,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from typing import Annotated, Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, field_validator, model_validator
@@ -21,6 +22,18 @@ Scoring = Literal[
 ]
 
 T = TypeVar("T")
+
+TECHNIQUES = (
+    "baseline",
+    "lora",
+    "qlora",
+    "gradient_checkpointing",
+    "zero",
+    "pissa",
+    "dora",
+    "stack",
+)
+"""What a question may be about, and a claim's test may select: the names of the demos."""
 
 Scalar = str | int | float | bool | None
 
@@ -36,7 +49,7 @@ class Problem:
     line: int
     column: int
     code: str
-    """`E…` is an error, `W…` a warning; the codes are listed in `steelyard.bank.codes`."""
+    """`E…` is an error, `W…` a warning; the codes are listed in `steelyard.bank.codes.CODES`."""
     message: str
 
     @property
@@ -71,6 +84,7 @@ class Test(_Part):
     within: tuple[float | None, float | None]
     expect: bool = True
     """Whether the value should lie within the interval."""
+    line: int = 1
 
     @field_validator("of", "against", mode="before")
     @classmethod
@@ -110,7 +124,8 @@ class Claim(_Part):
 
     id: Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=60)]
     says: Annotated[str, Field(min_length=1, max_length=500)]
-    verdict: Verdict = "open"
+    verdict: Verdict | None = None
+    """What the author teaches; None leaves it to the evidence."""
     only_for: Annotated[str, Field(min_length=1, max_length=300)] | None = None
     tests: tuple[Test, ...] = ()
     line: int = 1
@@ -238,6 +253,8 @@ class Bank:
     problems: tuple[Problem, ...] = ()
     broken: Mapping[str, tuple[Problem, ...]] = field(default_factory=dict)
     """Id → the problems of its files that could not be read as a question, to be shown in its place."""
+    root: Path = Path()
+    """The folder that was read; for finding files beside a question, never for showing."""
 
     def question(self, question_id: str, language: str) -> Question | None:
         """Return the question in this language, else in English, else in any; None without such an id."""
