@@ -1,20 +1,260 @@
-"""Markdown of questions and technique pages to safe HTML."""
+"""Markdown of questions and technique pages to safe HTML.
+
+Whatever an author writes passes one sanitiser at the end; what this module adds itself (colours of code, verdicts,
+alignment) is told apart from an author's HTML by a class prefix that nobody outside the process can know.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
+import posixpath
+import re
+import secrets
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, unquote, urlsplit
 
 import nh3
-from markupsafe import Markup
+from flask import has_request_context, request
+from markdown_it.renderer import RendererHTML
+from markdown_it.token import Token
+from markupsafe import Markup, escape
+from math_core import LatexError, LatexToMathML
 
 from steelyard.markdown import parser
+from steelyard.web.highlight import highlight
+from steelyard.web.wording import verdict_words
 
 if TYPE_CHECKING:
-    from steelyard.bank.model import Text
+    from steelyard.bank.model import Text, Verdict
     from steelyard.evidence import Judgement
 
+IMAGE_TYPES = {
+    ".avif": "image/avif",
+    ".gif": "image/gif",
+    ".jpeg": "image/jpeg",
+    ".jpg": "image/jpeg",
+    ".png": "image/png",
+    ".svg": "image/svg+xml",
+    ".webp": "image/webp",
+}
+"""Suffix → content type of the files beside a question that a page may show."""
 
-def render(text: Text, *, lang: str, judgements: Mapping[str, Judgement] = {}, prefix: str = "") -> Markup:
-    """Return `text` as HTML that is safe to put into a page."""
-    return Markup(nh3.clean(parser().render(text.source)))  # noqa: S704
+_OURS = secrets.token_hex(8) + "-"
+_TOP_HEADING = 3  # a page has its own h1 and h2
+
+_MATHML = set(
+    ["math", "menclose", "mfrac", "mi", "mmultiscripts", "mn", "mo", "mover", "mpadded", "mphantom", "mprescripts", "mroot", "mrow", "ms", "mspace", "msqrt", "mstyle", "msub", "msubsup", "msup", "mtable", "mtd", "mtext", "mtr", "munder", "munderover"]
+)
+_TAGS = _MATHML | set(
+    ["a", "abbr", "b", "blockquote", "br", "code", "dd", "del", "details", "div", "dl", "dt", "em", "figcaption", "figure", "h3", "h4", "h5", "h6", "hr", "i", "img", "ins", "kbd", "li", "mark", "ol", "p", "pre", "rp", "rt", "ruby", "s", "small", "span", "strong", "sub", "summary", "sup", "table", "tbody", "td", "th", "thead", "tr", "u", "ul", "var", "wbr"]
+)
+_MATHML_ATTRIBUTES = set(
+    ["accent", "accentunder", "columnalign", "columnlines", "columnspacing", "depth", "display", "displaystyle", "fence", "form", "height", "largeop", "linethickness", "lspace", "mathvariant", "maxsize", "minsize", "movablelimits", "notation", "rowlines", "rowspacing", "rspace", "scriptlevel", "separator", "stretchy", "symmetric", "voffset", "width"]
+)
+_ATTRIBUTES = dict.fromkeys(_MATHML, _MATHML_ATTRIBUTES) | {
+    "*": {"class", "dir", "id", "lang", "title"},
+    "a": {"href"},
+    "div": {"tabindex"},
+    "img": {"alt", "height", "src", "width"},
+    "ol": {"start"},
+    "pre": {"tabindex"},
+    "td": {"colspan", "rowspan"},
+    "th": {"colspan", "rowspan", "scope"},
+}
+
+
+def render(
+    text: Text,
+    *,
+    lang: str,
+    judgements: Mapping[str, Judgement] = {},
+    prefix: str = "",
+    folder: str | None = None,
+) -> Markup:
+    """Return `text` as HTML that is safe to put into a page below an h2.
+
+    `judgements` holds the page's weighed claims by id: a link `[words](#claim-id)` to one of them leads to its evidence
+    card (`#claim-<id>`) and is followed by the verdict. Leave it out and no verdict shows, as before an answer.
+    `prefix` begins every id in the text, so that two texts of a page cannot collide. `folder` is the folder of the
+    text's file below the questions folder (`""` for that folder itself): images and links to other questions are
+    relative to it; without it they are shown as words.
+    """
+    return _html(
+        text.source,
+        lang,
+        tuple((name, judged.verdict, judged.claim.only_for) for name, judged in judgements.items()),
+        prefix,
+        folder,
+        request.script_root if has_request_context() else "",
+    )
+
+
+@lru_cache(maxsize=4096)
+def _html(
+    source: str,
+    lang: str,
+    verdicts: tuple[tuple[str, Verdict, str | None], ...],
+    prefix: str,
+    folder: str | None,
+    root: str,
+) -> Markup:
+    words = {name: (verdict, verdict_words(verdict, only_for, lang)) for name, verdict, only_for in verdicts}
+    tokens = _PARSER.parse(source)
+    _lower_headings(tokens)
+    env = {"verdicts": words}
+    cleaner = nh3.Cleaner(
+        tags=_TAGS,
+        attributes=_ATTRIBUTES,
+        attribute_filter=_attribute_filter(words, prefix, folder, root),
+        clean_content_tags={"script", "style", "iframe", "object", "template", "noscript", "title", "svg"},
+        url_schemes={"http", "https", "mailto"},
+        link_rel="noopener",
+    )
+    return Markup(cleaner.clean(_PARSER.renderer.render(tokens, _PARSER.options, env)))  # noqa: S704
+
+
+def _lower_headings(tokens: Sequence[Token]) -> None:
+    levels = [int(token.tag[1]) for token in tokens if token.type == "heading_open"]
+    shift = max(0, _TOP_HEADING - min(levels, default=_TOP_HEADING))
+    for token in tokens:
+        if token.type in ("heading_open", "heading_close"):
+            token.tag = f"h{min(6, int(token.tag[1]) + shift)}"
+
+
+def _attribute_filter(
+    verdicts: Mapping[str, object], prefix: str, folder: str | None, root: str
+) -> Callable[[str, str, str], str | None]:
+    def keep(tag: str, attribute: str, value: str) -> str | None:
+        match attribute:
+            case "class":
+                ours = [name.removeprefix(_OURS) for name in value.split() if name.startswith(_OURS)]
+                return " ".join(ours) or None
+            case "id":
+                return f"{prefix}text-{value}"
+            case "tabindex":
+                return "0"
+            case "href":
+                return _link(value, verdicts, folder, root)
+            case "src":
+                return _image(value, folder, root)
+        return value
+
+    return keep
+
+
+def _link(url: str, verdicts: Mapping[str, object], folder: str | None, root: str) -> str | None:
+    """Return where a link in the text leads from the page, or None where it may lead nowhere."""
+    url = url.strip()
+    if url.startswith("#"):
+        return f"#claim-{url[1:]}" if url[1:] in verdicts else None
+    if urlsplit(url).scheme:
+        return url
+    if url.startswith("/"):
+        return None if url[1:2] in ("/", "\\") else root + url
+    path = _below(url, folder)
+    if path is None or not path.endswith(".md"):
+        return None
+    return f"{root}/questions/{quote(re.sub(r'([.][a-z]{2})?[.]md$', '', path))}"
+
+
+def _image(url: str, folder: str | None, root: str) -> str | None:
+    path = _below(url.strip(), folder)
+    if path is None or posixpath.splitext(path)[1].lower() not in IMAGE_TYPES:
+        return None
+    return f"{root}/media/{quote(path)}"
+
+
+def _below(url: str, folder: str | None) -> str | None:
+    """Return the path below the questions folder that a relative URL names, or None when it leaves that folder."""
+    parts = urlsplit(url)
+    if folder is None or parts.scheme or parts.netloc or not parts.path or parts.path.startswith("/"):
+        return None
+    path = posixpath.normpath(posixpath.join(folder, unquote(parts.path)))
+    outside = path.startswith(("../", "/")) or path in ("..", ".") or "\\" in path or "\0" in path
+    return None if outside else path
+
+
+# ---- what the parser's tokens become -------------------------------------------------------------------------------
+
+
+class _Renderer(RendererHTML):
+    def fence(self, tokens: Sequence[Token], idx: int, options: Any, env: Any) -> str:
+        words = tokens[idx].info.split()
+        return _code(tokens[idx].content, words[0] if words else "")
+
+    def code_block(self, tokens: Sequence[Token], idx: int, options: Any, env: Any) -> str:
+        return _code(tokens[idx].content, "")
+
+    def table_open(self, tokens: Sequence[Token], idx: int, options: Any, env: Any) -> str:
+        return f'<div class="{_OURS}scroll" tabindex="0"><table>'
+
+    def table_close(self, tokens: Sequence[Token], idx: int, options: Any, env: Any) -> str:
+        return "</table></div>\n"
+
+    def th_open(self, tokens: Sequence[Token], idx: int, options: Any, env: Any) -> str:
+        return _cell(tokens[idx])
+
+    td_open = th_open
+
+    def link_open(self, tokens: Sequence[Token], idx: int, options: Any, env: Any) -> str:
+        self_or_nothing = self.renderToken(tokens, idx, options, env)
+        target = str(tokens[idx].attrGet("href") or "")
+        verdict = env["verdicts"].get(target[1:]) if target.startswith("#") else None
+        # The links of a text do not nest, so the verdict waits here for its closing tag.
+        env["closing"] = "" if verdict is None else _verdict(*verdict)
+        return self_or_nothing if verdict is None else self_or_nothing.replace("<a ", f'<a class="{_OURS}claim" ', 1)
+
+    def link_close(self, tokens: Sequence[Token], idx: int, options: Any, env: Any) -> str:
+        return "</a>" + env.pop("closing", "")
+
+    def image(self, tokens: Sequence[Token], idx: int, options: Any, env: Any) -> str:
+        token = tokens[idx]
+        words = escape(self.renderInlineAsText(token.children or [], options, env))
+        url = str(token.attrGet("src") or "")
+        if urlsplit(url).scheme:  # the policy lets no foreign image in, and a learner is not to be counted by one
+            return f'<a href="{escape(url)}">{words or escape(url)}</a>'
+        return f'<img src="{escape(url)}" alt="{words}">'
+
+    def math_inline(self, tokens: Sequence[Token], idx: int, options: Any, env: Any) -> str:
+        return _math(tokens[idx].content, display=False)
+
+    def math_inline_double(self, tokens: Sequence[Token], idx: int, options: Any, env: Any) -> str:
+        return _math(tokens[idx].content, display=True)
+
+    def math_block(self, tokens: Sequence[Token], idx: int, options: Any, env: Any) -> str:
+        return f'<div class="{_OURS}math {_OURS}scroll" tabindex="0">{_math(tokens[idx].content, display=True)}</div>\n'
+
+    math_block_label = math_block
+
+
+def _code(source: str, language: str) -> str:
+    return f'<pre class="{_OURS}code" tabindex="0"><code>{highlight(source, language, _OURS)}</code></pre>\n'
+
+
+def _cell(token: Token) -> str:
+    align = str(token.attrGet("style") or "").removeprefix("text-align:")
+    return f'<{token.tag} class="{_OURS}{align}">' if align else f"<{token.tag}>"
+
+
+def _verdict(verdict: Verdict, words: str) -> str:
+    return f' <span class="{_OURS}verdict {_OURS}verdict-{verdict}">{escape(words)}</span>'
+
+
+def _math(latex: str, *, display: bool) -> str:
+    try:
+        mathml = _MATH.convert_with_local_state(latex.strip(), displaystyle=display)
+    except LatexError:
+        return f'<code class="{_OURS}bad-math">{escape(latex)}</code>'
+    return re.sub(r' style="([^"]*)"', _alignment, mathml)
+
+
+def _alignment(style: re.Match[str]) -> str:
+    """Alignment is all that a formula's inline style says and the pages' policy lets be said, by a class."""
+    align = re.search(r"text-align: (left|right)", style[1])
+    return f' class="{_OURS}{align[1]}"' if align else ""
+
+
+_MATH = LatexToMathML()
+_PARSER = parser()
+_PARSER.renderer = _Renderer(_PARSER)
