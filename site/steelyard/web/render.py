@@ -1,7 +1,8 @@
 """Markdown of questions and technique pages to safe HTML.
 
-Whatever an author writes passes one sanitiser at the end; what this module adds itself (colours of code, verdicts,
-alignment) is told apart from an author's HTML by a class prefix that nobody outside the process can know.
+Whatever an author writes passes one sanitiser at the end. What this module adds itself (colours of code, verdicts,
+alignment) is told apart from an author's HTML by a class prefix that nobody outside the process can know, so that
+no author can dress up a verdict.
 """
 
 from __future__ import annotations
@@ -43,14 +44,24 @@ IMAGE_TYPES = {
 _OURS = secrets.token_hex(8) + "-"
 _TOP_HEADING = 3  # a page has its own h1 and h2
 
-_MATHML = set(
-    ["math", "menclose", "mfrac", "mi", "mmultiscripts", "mn", "mo", "mover", "mpadded", "mphantom", "mprescripts", "mroot", "mrow", "ms", "mspace", "msqrt", "mstyle", "msub", "msubsup", "msup", "mtable", "mtd", "mtext", "mtr", "munder", "munderover"]
+
+
+def _names(text: str) -> set[str]:
+    return set(text.split())
+
+
+_MATHML = _names(
+    "math menclose mfrac mi mmultiscripts mn mo mover mpadded mphantom mprescripts mroot mrow ms mspace msqrt "
+    "mstyle msub msubsup msup mtable mtd mtext mtr munder munderover"
 )
-_TAGS = _MATHML | set(
-    ["a", "abbr", "b", "blockquote", "br", "code", "dd", "del", "details", "div", "dl", "dt", "em", "figcaption", "figure", "h3", "h4", "h5", "h6", "hr", "i", "img", "ins", "kbd", "li", "mark", "ol", "p", "pre", "rp", "rt", "ruby", "s", "small", "span", "strong", "sub", "summary", "sup", "table", "tbody", "td", "th", "thead", "tr", "u", "ul", "var", "wbr"]
+_TAGS = _MATHML | _names(
+    "a abbr b blockquote br code dd del details div dl dt em figcaption figure h3 h4 h5 h6 hr i img ins kbd li "
+    "mark ol p pre rp rt ruby s small span strong sub summary sup table tbody td th thead tr u ul var wbr"
 )
-_MATHML_ATTRIBUTES = set(
-    ["accent", "accentunder", "columnalign", "columnlines", "columnspacing", "depth", "display", "displaystyle", "fence", "form", "height", "largeop", "linethickness", "lspace", "mathvariant", "maxsize", "minsize", "movablelimits", "notation", "rowlines", "rowspacing", "rspace", "scriptlevel", "separator", "stretchy", "symmetric", "voffset", "width"]
+_MATHML_ATTRIBUTES = _names(
+    "accent accentunder columnalign columnlines columnspacing depth display displaystyle fence form height "
+    "largeop linethickness lspace mathvariant maxsize minsize movablelimits notation rowlines rowspacing rspace "
+    "scriptlevel separator stretchy symmetric voffset width"
 )
 _ATTRIBUTES = dict.fromkeys(_MATHML, _MATHML_ATTRIBUTES) | {
     "*": {"class", "dir", "id", "lang", "title"},
@@ -74,11 +85,11 @@ def render(
 ) -> Markup:
     """Return `text` as HTML that is safe to put into a page below an h2.
 
-    `judgements` holds the page's weighed claims by id: a link `[words](#claim-id)` to one of them leads to its evidence
-    card (`#claim-<id>`) and is followed by the verdict. Leave it out and no verdict shows, as before an answer.
-    `prefix` begins every id in the text, so that two texts of a page cannot collide. `folder` is the folder of the
-    text's file below the questions folder (`""` for that folder itself): images and links to other questions are
-    relative to it; without it they are shown as words.
+    `judgements` holds the page's weighed claims by id: a link `[words](#claim-id)` to one of them leads to its
+    evidence card (`#claim-<id>`) and is followed by the verdict. Leave it out and no verdict shows, as before an
+    answer. `prefix` begins every id in the text, so that two texts of a page cannot collide. `folder` is the folder
+    of the text's file below the questions folder (`""` for that folder itself): images and links to other questions
+    are relative to it; without it they are shown as words.
     """
     return _html(
         text.source,
@@ -166,7 +177,7 @@ def _image(url: str, folder: str | None, root: str) -> str | None:
 
 
 def _below(url: str, folder: str | None) -> str | None:
-    """Return the path below the questions folder that a relative URL names, or None when it leaves that folder."""
+    """Return the path below the questions folder that a relative URL names, None when it leaves that folder."""
     parts = urlsplit(url)
     if folder is None or parts.scheme or parts.netloc or not parts.path or parts.path.startswith("/"):
         return None
@@ -175,7 +186,7 @@ def _below(url: str, folder: str | None) -> str | None:
     return None if outside else path
 
 
-# ---- what the parser's tokens become -------------------------------------------------------------------------------
+# ---- what the parser's tokens become -----------------------------------------------------------------------
 
 
 class _Renderer(RendererHTML):
@@ -198,12 +209,12 @@ class _Renderer(RendererHTML):
     td_open = th_open
 
     def link_open(self, tokens: Sequence[Token], idx: int, options: Any, env: Any) -> str:
-        self_or_nothing = self.renderToken(tokens, idx, options, env)
+        link = self.renderToken(tokens, idx, options, env)
         target = str(tokens[idx].attrGet("href") or "")
         verdict = env["verdicts"].get(target[1:]) if target.startswith("#") else None
         # The links of a text do not nest, so the verdict waits here for its closing tag.
         env["closing"] = "" if verdict is None else _verdict(*verdict)
-        return self_or_nothing if verdict is None else self_or_nothing.replace("<a ", f'<a class="{_OURS}claim" ', 1)
+        return link if verdict is None else link.replace("<a ", f'<a class="{_OURS}claim" ', 1)
 
     def link_close(self, tokens: Sequence[Token], idx: int, options: Any, env: Any) -> str:
         return "</a>" + env.pop("closing", "")
@@ -212,7 +223,7 @@ class _Renderer(RendererHTML):
         token = tokens[idx]
         words = escape(self.renderInlineAsText(token.children or [], options, env))
         url = str(token.attrGet("src") or "")
-        if urlsplit(url).scheme:  # the policy lets no foreign image in, and a learner is not to be counted by one
+        if urlsplit(url).scheme:  # a foreign image would count the learners; the pages' policy lets none in
             return f'<a href="{escape(url)}">{words or escape(url)}</a>'
         return f'<img src="{escape(url)}" alt="{words}">'
 
@@ -223,7 +234,8 @@ class _Renderer(RendererHTML):
         return _math(tokens[idx].content, display=True)
 
     def math_block(self, tokens: Sequence[Token], idx: int, options: Any, env: Any) -> str:
-        return f'<div class="{_OURS}math {_OURS}scroll" tabindex="0">{_math(tokens[idx].content, display=True)}</div>\n'
+        math = _math(tokens[idx].content, display=True)
+        return f'<div class="{_OURS}math {_OURS}scroll" tabindex="0">{math}</div>\n'
 
     math_block_label = math_block
 

@@ -1,0 +1,54 @@
+"""Numbers as people read them, in the language of the page. Data hold bytes, seconds and fractions."""
+
+from __future__ import annotations
+
+from babel.numbers import format_decimal, format_percent
+from flask_babel import get_locale
+
+NBSP = "\N{NO-BREAK SPACE}"
+KIB, MIB, GIB = 1024, 1024**2, 1024**3
+
+
+def size(value: float) -> str:
+    """Return bytes in the unit that suits them: `4.63 GiB`, `924.8 MiB`. GiB is 1024³ bytes."""
+    for unit, name, pattern in ((GIB, "GiB", "#,##0.00"), (MIB, "MiB", "#,##0.0"), (KIB, "KiB", "#,##0.0")):
+        if abs(value) >= unit:
+            return f"{_decimal(value / unit, pattern)}{NBSP}{name}"
+    return f"{_decimal(value, '#,##0')}{NBSP}B"
+
+
+def percent(fraction: float) -> str:
+    """Return a fraction as a percentage with one decimal; a small one keeps two figures."""
+    pattern = "#,##0.0%" if abs(fraction) >= 0.01 or fraction == 0 else "0.00##%"
+    return format_percent(fraction, format=pattern, locale=get_locale())
+
+
+def seconds(value: float) -> str:
+    """Return a time: `2.31 s`, or `85 ms` below a tenth of a second."""
+    if abs(value) < 0.1:
+        return f"{_decimal(value * 1000, '#,##0.0')}{NBSP}ms"
+    return f"{_decimal(value, '#,##0.00')}{NBSP}s"
+
+
+def times(value: float) -> str:
+    """Return a ratio: `×1.24`."""
+    return f"×{_decimal(value, '#,##0.00##')}"
+
+
+def count(value: float) -> str:
+    """Return a whole number with its thousands told apart."""
+    return _decimal(value, "#,##0")
+
+
+def loss(value: float) -> str:
+    """Return a loss, in nats per token."""
+    return _decimal(value, "0.000")
+
+
+def plain(value: float) -> str:
+    """Return a number without a unit, to four figures."""
+    return _decimal(float(f"{value:.4g}"), "#,##0.########")
+
+
+def _decimal(value: float, pattern: str) -> str:
+    return format_decimal(value, format=pattern, locale=get_locale())
