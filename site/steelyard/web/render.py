@@ -1,8 +1,8 @@
 """Markdown of questions and technique pages to safe HTML.
 
-Whatever an author writes passes one sanitiser at the end. What this module adds itself (colours of code, verdicts,
-alignment) is told apart from an author's HTML by a class prefix that nobody outside the process can know, so that
-no author can dress up a verdict.
+Whatever an author writes passes one sanitiser at the end. What this module adds itself (colours of code,
+verdicts, alignment) is told apart from an author's HTML by a class prefix that nobody outside the process
+can know, so that no author can dress up a verdict.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import secrets
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import quote, unquote
 
 import nh3
 from flask import has_request_context, request
@@ -41,9 +41,9 @@ IMAGE_TYPES = {
 }
 """Suffix → content type of the files beside a question that a page may show."""
 
+_SCHEME = re.compile(r"[a-z][a-z0-9+.-]*:", re.IGNORECASE)
 _OURS = secrets.token_hex(8) + "-"
 _TOP_HEADING = 3  # a page has its own h1 and h2
-
 
 
 def _names(text: str) -> set[str]:
@@ -51,17 +51,17 @@ def _names(text: str) -> set[str]:
 
 
 _MATHML = _names(
-    "math menclose mfrac mi mmultiscripts mn mo mover mpadded mphantom mprescripts mroot mrow ms mspace msqrt "
-    "mstyle msub msubsup msup mtable mtd mtext mtr munder munderover"
+    "math menclose mfrac mi mmultiscripts mn mo mover mpadded mphantom mprescripts mroot mrow ms mspace "
+    "msqrt mstyle msub msubsup msup mtable mtd mtext mtr munder munderover"
 )
 _TAGS = _MATHML | _names(
-    "a abbr b blockquote br code dd del details div dl dt em figcaption figure h3 h4 h5 h6 hr i img ins kbd li "
-    "mark ol p pre rp rt ruby s small span strong sub summary sup table tbody td th thead tr u ul var wbr"
+    "a abbr b blockquote br code dd del details div dl dt em figcaption figure h3 h4 h5 h6 hr i img ins kbd "
+    "li mark ol p pre rp rt ruby s small span strong sub summary sup table tbody td th thead tr u ul var wbr"
 )
 _MATHML_ATTRIBUTES = _names(
     "accent accentunder columnalign columnlines columnspacing depth display displaystyle fence form height "
-    "largeop linethickness lspace mathvariant maxsize minsize movablelimits notation rowlines rowspacing rspace "
-    "scriptlevel separator stretchy symmetric voffset width"
+    "largeop linethickness lspace mathvariant maxsize minsize movablelimits notation rowlines rowspacing "
+    "rspace scriptlevel separator stretchy symmetric voffset width"
 )
 _ATTRIBUTES = dict.fromkeys(_MATHML, _MATHML_ATTRIBUTES) | {
     "*": {"class", "dir", "id", "lang", "title"},
@@ -85,11 +85,11 @@ def render(
 ) -> Markup:
     """Return `text` as HTML that is safe to put into a page below an h2.
 
-    `judgements` holds the page's weighed claims by id: a link `[words](#claim-id)` to one of them leads to its
-    evidence card (`#claim-<id>`) and is followed by the verdict. Leave it out and no verdict shows, as before an
-    answer. `prefix` begins every id in the text, so that two texts of a page cannot collide. `folder` is the folder
-    of the text's file below the questions folder (`""` for that folder itself): images and links to other questions
-    are relative to it; without it they are shown as words.
+    `judgements` holds the page's weighed claims by id: a link `[words](#claim-id)` to one of them leads
+    to its evidence card (`#claim-<id>`) and is followed by the verdict. Leave it out and no verdict
+    shows, as before an answer. `prefix` begins every id in the text, so that two texts of a page cannot
+    collide. `folder` is the folder of the text's file below the questions folder (`""` for that folder
+    itself): images and links to other questions are relative to it; without it they are shown as words.
     """
     return _html(
         text.source,
@@ -159,7 +159,7 @@ def _link(url: str, verdicts: Mapping[str, object], folder: str | None, root: st
     url = url.strip()
     if url.startswith("#"):
         return f"#claim-{url[1:]}" if url[1:] in verdicts else None
-    if urlsplit(url).scheme:
+    if _SCHEME.match(url):
         return url
     if url.startswith("/"):
         return None if url[1:2] in ("/", "\\") else root + url
@@ -177,11 +177,11 @@ def _image(url: str, folder: str | None, root: str) -> str | None:
 
 
 def _below(url: str, folder: str | None) -> str | None:
-    """Return the path below the questions folder that a relative URL names, None when it leaves that folder."""
-    parts = urlsplit(url)
-    if folder is None or parts.scheme or parts.netloc or not parts.path or parts.path.startswith("/"):
+    """Return the path below the questions folder that a relative URL names; None if it leaves that folder."""
+    path = unquote(re.split("[?#]", url, maxsplit=1)[0])
+    if folder is None or not path or _SCHEME.match(url) or path.startswith("/"):
         return None
-    path = posixpath.normpath(posixpath.join(folder, unquote(parts.path)))
+    path = posixpath.normpath(posixpath.join(folder, path))
     outside = path.startswith(("../", "/")) or path in ("..", ".") or "\\" in path or "\0" in path
     return None if outside else path
 
@@ -223,7 +223,7 @@ class _Renderer(RendererHTML):
         token = tokens[idx]
         words = escape(self.renderInlineAsText(token.children or [], options, env))
         url = str(token.attrGet("src") or "")
-        if urlsplit(url).scheme:  # a foreign image would count the learners; the pages' policy lets none in
+        if _SCHEME.match(url):  # a foreign image would count the learners; the pages' policy lets none in
             return f'<a href="{escape(url)}">{words or escape(url)}</a>'
         return f'<img src="{escape(url)}" alt="{words}">'
 
