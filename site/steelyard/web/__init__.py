@@ -1,0 +1,44 @@
+"""The site: server-rendered pages over the bank, the records and the store. Grading happens here, not in a page."""
+
+from __future__ import annotations
+
+from flask import Flask
+
+from steelyard.settings import Settings
+from steelyard.web import (
+       database,
+    errors,
+    health,
+    home,
+    languages,
+    numbers,
+    quizzes,
+    runs,
+    security,
+    static,
+    techniques,
+)
+from steelyard.web.points import points
+from steelyard.web.state import EXTENSION, Live, State
+
+BLUEPRINTS = (home.bp, quizzes.bp, techniques.bp, runs.bp, health.bp)
+
+
+def create_app(settings: Settings | None = None) -> Flask:
+    """Return the WSGI application; without settings, by the environment's.
+
+    Raises SettingsError for settings with which a site must not start, such as a missing secret.
+    """
+    settings = (settings or Settings.from_environment()).checked()
+    app = Flask(__name__, instance_path=str(settings.data.absolute()))
+    app.extensions[EXTENSION] = State(settings, Live(settings.questions))
+    app.jinja_options = {"trim_blocks": True, "lstrip_blocks": True}
+    app.jinja_env.filters.update(points=points, percent=numbers.percent)
+    security.init_app(app, settings)
+    database.init_app(app, settings)
+    languages.init_app(app)
+    static.init_app(app)
+    errors.init_app(app)
+    for blueprint in BLUEPRINTS:
+        app.register_blueprint(blueprint)
+    return app

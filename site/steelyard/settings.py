@@ -1,0 +1,157 @@
+"""What can be set, by variables of the environment, and nowhere else.
+
+================================ ======================================= ====================================
+variable                         meaning                                 default
+================================ ======================================= ====================================
+STEELYARD_SECRET_KEY             signs the cookies                       none; the local server makes its own
+STEELYARD_DATABASE_URL           SQLAlchemy's URL of the database        SQLite in the data folder
+STEELYARD_DATA                   folder of the database and the local    `instance/` in a checkout, else the
+                                 server's secret                         user's data folder
+STEELYARD_QUESTIONS              folder of the questions                 the project's `questions/`
+STEELYARD_RESULTS                folder of the published records         the project's `demos/results/`
+STEELYARD_PAGES                  folder of the technique pages' text     the project's `demos/pages/`
+STEELYARD_DEMOS                  folder of the demo scripts              the project's `demos/`
+STEELYARD_PUBLIC                 `1`: strangers reach this site, so      `0`
+                                 problems of files are not shown on it
+STEELYARD_HTTPS                  `1`: cookies travel only over https     as STEELYARD_PUBLIC
+STEELYARD_TRUSTED_HOSTS          host names this site answers to, with   the local machine's names; when
+                                 commas between                          public, it has to be set
+STEELYARD_EDIT_URL               link to a line of a question's file;    none: the file is only named
+                                 `{path}` and `{line}` are filled in
+STEELYARD_REPORT_URL             link by which a problem of a question   none
+                                 is reported, filled in likewise
+================================ ======================================= ====================================
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Self
+
+PREFIX = "STEELYARD_"
+LOCAL_HOSTS = ("127.0.0.1", "localhost", "[::1]")
+
+_PACKAGE = Path(__file__).resolve().parent
+_CHECKOUT = _PACKAGE.parents[1]
+
+
+class SettingsError(ValueError):
+    """A setting that the site cannot start with; the text says which and what to do."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything that differs between two installations. See the table at the head of this module."""
+
+    data: Path
+    questions: Path
+    results: Path
+    pages: Path
+    demos: Path
+    database_url: str
+    secret_key: str | None = None
+    public: bool = False
+    https: bool = False
+    trusted_hosts: tuple[str, ...] = LOCAL_HOSTS
+    edit_url: str | None = None
+    report_url: str | None = None
+
+    @classmethod
+    def from_environment(cls, environ: Mapping[str, str] = os.environ) -> Self:
+        """Read the variables of the table. Raises SettingsError for one that cannot be read."""
+        known = {name.upper() for name in cls.__dataclass_fields__}
+        if unknown := sorted(
+            name for name in environ if name.startswith(PREFIX) and name.removeprefix(PREFIX) not in known
+        ):
+            raise SettingsError(f"{unknown[0]} is not a setting; see steelyard.settings for those that are")
+
+        def text(name: str) -> str | None:
+            return environ.get(PREFIX + name, "").strip() or None
+
+        def folder(name: str, default: Path) -> Path:
+            value = text(name)
+            return Path(value).expanduser().absolute() if value else default
+
+        def switch(name: str, default: bool) -> bool:
+            value = text(name)
+            if value is None:
+                return default
+            if value not in ("0", "1"):
+                raise SettingsError(f"{PREFIX}{name} is {value!r}; it can be 0 or 1")
+            return value == "1"
+
+        shipped = project_data()
+        data = folder("DATA", default_data_folder(environ))
+        public = switch("PUBLIC", False)
+        hosts = tuple(host.strip() for host in (text("TRUSTED_HOSTS") or "").split(",") if host.strip())
+        return cls(
+            data=data,
+            questions=folder("QUESTIONS", shipped / "questions"),
+            results=folder("RESULTS", shipped / "demos" / "results"),
+            pages=folder("PAGES", shipped / "demos" / "pages"),
+            demos=folder("DEMOS", shipped / "demos"),
+            database_url=text("DATABASE_URL") or sqlite_url(data),
+            secret_key=text("SECRET_KEY"),
+            public=public,
+            https=switch("HTTPS", public),
+            trusted_hosts=hosts or (() if public else LOCAL_HOSTS),
+            edit_url=text("EDIT_URL"),
+            report_url=text("REPORT_URL"),
+        )
+
+    def checked(self) -> Self:
+        """Return these settings if a site may start with them. Raises SettingsError."""
+        if not self.secret_key:
+            raise SettingsError(
+                f"{PREFIX}SECRET_KEY is not set. It signs the learners' cookies; make one with\n"
+                '  python -c "import secrets; print(secrets.token_hex(32))"\n'
+                "keep it secret, and keep it the same for every worker."
+            )
+        if len(self.secret_key) < 16:
+            raise SettingsError(f"{PREFIX}SECRET_KEY is shorter than 16 characters and can be guessed")
+        if not self.trusted_hosts:
+            raise SettingsError(
+                f"{PREFIX}TRUSTED_HOSTS is not set: name the host names of this site, such as quiz.example.org"
+            )
+        return self
+
+    def with_local_secret(self) -> Self:
+        """Return these settings with a secret, made and kept in the data folder where none is set.
+
+        Raises OSError when the data folder cannot be written.
+        """
+        if self.secret_key:
+            return self
+        self.data.mkdir(parents=True, exist_ok=True)
+        path = self.data / "secret"
+        try:
+            with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as file:
+                file.write(secrets.token_hex(32))
+        except FileExistsError:
+            pass
+        return replace(self, secret_key=path.read_text(encoding="ascii").strip())
+
+
+def project_data() -> Path:
+    """Return the folder above `questions/` and `demos/`: the checkout, or the wheel's own copy."""
+    if (_CHECKOUT / "pyproject.toml").is_file() and (_CHECKOUT / "questions").is_dir():
+        return _CHECKOUT
+    return _PACKAGE / "_data"
+
+
+def default_data_folder(environ: Mapping[str, str] = os.environ) -> Path:
+    """Return where the local server keeps its database: `instance/` of a checkout, else the user's data folder."""
+    if project_data() == _CHECKOUT:
+        return _CHECKOUT / "instance"
+    if os.name == "nt":
+        return Path(environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local") / "steelyard"
+    return Path(environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "steelyard"
+
+
+def sqlite_url(data: Path) -> str:
+    """Return the URL of the embedded database in the data folder."""
+    return f"sqlite:///{(data / 'steelyard.sqlite3').as_posix()}"

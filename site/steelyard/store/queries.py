@@ -1,0 +1,217 @@
+"""Everything that is asked of the store. A writer commits nothing: the caller does, once per request."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import Session
+
+from steelyard.store.editions import Edition
+from steelyard.store.models import Answer, Attempt, Base, Guess, Item, Learner, Version
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A question that is about to become an item of an attempt."""
+
+    question: str
+    edition: Edition
+    letters: str
+    """The choices' letters in the order in which they will be shown."""
+
+
+@dataclass(frozen=True)
+class Seat:
+    """An item of an attempt with the answer and the guess given to it, if any."""
+
+    question: str
+    version: str
+    letters: str
+    chosen: str | None
+    score: float | None
+    guess: float | None
+    measured: float | None
+
+    @property
+    def answered(self) -> bool:
+        return self.chosen is not None
+
+
+@dataclass(frozen=True)
+class Sitting:
+    """An attempt as its learner sees it."""
+
+    id: str
+    quiz: str | None
+    mode: str
+    started: datetime
+    seats: tuple[Seat, ...]
+
+    @property
+    def next(self) -> Seat | None:
+        """The first item without an answer."""
+        return next((seat for seat in self.seats if not seat.answered), None)
+
+    @property
+    def score(self) -> float:
+        """Sum of the scores over the answered items, each from 0 to 1."""
+        return sum(seat.score or 0.0 for seat in self.seats)
+
+    def seat(self, question: str) -> Seat | None:
+        return next((seat for seat in self.seats if seat.question == question), None)
+
+
+@dataclass(frozen=True)
+class Tally:
+    """How far one attempt at a quiz has come."""
+
+    attempt: str
+    quiz: str
+    started: datetime
+    items: int
+    answers: int
+    score: float
+
+    @property
+    def is_open(self) -> bool:
+        return self.answers < self.items
+
+
+def start(
+    session: Session,
+    *,
+    attempt: str,
+    learner: str,
+    quiz: str | None,
+    mode: str,
+    items: Sequence[Planned],
+    now: datetime,
+) -> None:
+    """Begin an attempt, with its learner and versions where these are new. Once begun, it is left as it is."""
+    _add(session, Learner, id=learner, created=now)
+    if not _add(session, Attempt, id=attempt, learner=learner, quiz=quiz, mode=mode, started=now):
+        return
+    for position, item in enumerate(items):
+        digest = item.edition.digest
+        content = item.edition.to_json()
+        _add(session, Version, digest=digest, question=item.question, content=content, created=now)
+        _add(
+            session,
+            Item,
+            attempt=attempt,
+            question=item.question,
+            position=position,
+            version=digest,
+            letters=item.letters,
+        )
+
+
+def sitting(session: Session, attempt: str, learner: str) -> Sitting | None:
+    """Return this learner's attempt, by one statement; None when there is none, or it is somebody else's."""
+    rows = session.execute(_SITTING, {"attempt": attempt, "learner": learner}).all()
+    if not rows:
+        return None
+    first = rows[0]
+    return Sitting(attempt, first.quiz, first.mode, first.started, tuple(Seat(*row[3:]) for row in rows))
+
+
+def append_answer(
+    session: Session,
+    *,
+    attempt: str,
+    question: str,
+    chosen: str,
+    score: float,
+    language: str,
+    now: datetime,
+) -> bool:
+    """Append an answer; return False when this item has one already, which then stands."""
+    return _add(
+        session,
+        Answer,
+        attempt=attempt,
+        question=question,
+        chosen=chosen,
+        score=score,
+        language=language,
+        answered=now,
+    )
+
+
+def append_guess(
+    session: Session, *, attempt: str, question: str, claim: str, value: float, measured: float, now: datetime
+) -> bool:
+    """Append a guess; return False when this item has one already, which then stands."""
+    return _add(
+        session,
+        Guess,
+        attempt=attempt,
+        question=question,
+        claim=claim,
+        value=value,
+        measured=measured,
+        guessed=now,
+    )
+
+
+def edition(session: Session, digest: str) -> Edition:
+    """Return a stored version. Raises LookupError."""
+    content = session.scalar(sa.select(Version.content).where(Version.digest == digest))
+    if content is None:
+        raise LookupError(digest)
+    return Edition.from_json(content)
+
+
+def tallies(session: Session, learner: str) -> list[Tally]:
+    """Return this learner's attempts at quizzes, the latest first, by one statement."""
+    return [Tally(*row) for row in session.execute(_TALLIES, {"learner": learner})]
+
+
+_SITTING = (
+    sa.select(
+        Attempt.quiz,
+        Attempt.mode,
+        Attempt.started,
+        Item.question,
+        Item.version,
+        Item.letters,
+        Answer.chosen,
+        Answer.score,
+        Guess.value,
+        Guess.measured,
+    )
+    .join(Item, Item.attempt == Attempt.id)
+    .outerjoin(Answer, (Answer.attempt == Item.attempt) & (Answer.question == Item.question))
+    .outerjoin(Guess, (Guess.attempt == Item.attempt) & (Guess.question == Item.question))
+    .where(Attempt.id == sa.bindparam("attempt"), Attempt.learner == sa.bindparam("learner"))
+    .order_by(Item.position)
+)
+
+_TALLIES = (
+    sa.select(
+        Attempt.id,
+        Attempt.quiz,
+        Attempt.started,
+        sa.func.count(Item.question),
+        sa.func.count(Answer.id),
+        sa.func.coalesce(sa.func.sum(Answer.score), 0.0),
+    )
+    .join(Item, Item.attempt == Attempt.id)
+    .outerjoin(Answer, (Answer.attempt == Item.attempt) & (Answer.question == Item.question))
+    .where(Attempt.learner == sa.bindparam("learner"), Attempt.quiz.is_not(None))
+    .group_by(Attempt.id)
+    .order_by(Attempt.started.desc(), Attempt.id)
+    .limit(200)
+)
+
+
+def _add(session: Session, table: type[Base], **values: Any) -> bool:
+    """Insert a row unless an equal key is there; say whether it was inserted. Safe when two requests race."""
+    insert = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}[session.get_bind().dialect.name]
+    statement = insert(table).values(**values).on_conflict_do_nothing()
+    return bool(session.execute(statement).rowcount)  # type: ignore[attr-defined]

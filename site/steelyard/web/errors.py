@@ -1,0 +1,49 @@
+"""Error pages: what happened and what to do, without a path or a traceback."""
+
+from __future__ import annotations
+
+from flask import Flask, render_template
+from flask_babel import gettext as _
+from flask_wtf.csrf import CSRFError
+from werkzeug.exceptions import HTTPException, InternalServerError
+
+
+
+def init_app(app: Flask) -> None:
+    app.register_error_handler(HTTPException, show)
+
+
+def show(error: HTTPException) -> tuple[str, int] | HTTPException:
+    """Show an error as a page; redirects pass."""
+    code = error.code or 500
+    if code < 400:
+        return error
+    title, advice = _words(error, code)
+    return render_template("error.html", code=code, title=title, advice=advice), code
+
+
+def _words(error: HTTPException, code: int) -> tuple[str, str]:
+    if isinstance(error, CSRFError):
+        return _("This form is too old"), _(
+            "The page was opened in another session, or cookies are switched off. Go back, reload the page, and"
+            " send it again."
+        )
+    match code:
+        case 404:
+            return _("There is no such page"), _("It may have been moved or renamed. The start page lists every quiz.")
+        case 405:
+            return _("This address takes no such request"), _("Follow the links from the start page.")
+        case 413:
+            return _("That was too much text"), _("A form of this site is never that long. Go back and shorten it.")
+        case 429:
+            return _("That was very fast"), _(
+                "You have sent more answers in a minute than a person can read. Wait a minute, then go on; nothing"
+                " that you sent before is lost."
+            )
+        case 503:
+            return _("The site is busy"), _("Try again in a minute.")
+    if isinstance(error, InternalServerError) or code >= 500:
+        return _("Something broke on our side"), _(
+            "It has been logged. Answers that you sent before are safe. Try again, or go back to the start page."
+        )
+    return _("The site did not understand this request"), _("Go back, reload the page, and try again.")

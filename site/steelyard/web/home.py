@@ -1,0 +1,25 @@
+"""The start page."""
+
+from __future__ import annotations
+
+from flask import Blueprint, render_template
+
+from steelyard.web.learner import learner_id, tallies_by_quiz
+from steelyard.web.savings import savings
+from steelyard.web.state import state
+
+bp = Blueprint("home", __name__)
+
+
+@bp.get("/")
+def index() -> str:
+    """Say what this is, offer the quizzes, and show what the techniques save."""
+    bank = state().bank
+    quizzes = [quiz for quiz in bank.quizzes.values() if quiz.questions]
+    return render_template(
+        "home/index.html",
+        quizzes=quizzes,
+        progress=tallies_by_quiz(),
+        savings=savings(),
+        problems=() if state().settings.public else bank.problems,
+    )

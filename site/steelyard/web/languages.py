@@ -1,0 +1,61 @@
+"""The language and the theme of a page: asked for in the address, else remembered in a cookie, else the browser's."""
+
+from __future__ import annotations
+
+from urllib.parse import quote, urlencode
+
+from flask import Flask, Response, g, request
+from flask_babel import Babel
+
+LANGUAGES = {"en": "English", "ja": "日本語"}
+THEMES = ("auto", "light", "dark")
+YEAR = 365 * 24 * 3600
+
+babel = Babel()
+
+
+def language() -> str:
+    """Return the language of this page, a key of LANGUAGES."""
+    if "language" not in g:
+        g.language = _chosen("lang", tuple(LANGUAGES)) or request.accept_languages.best_match(LANGUAGES, "en")
+    chosen: str = g.language
+    return chosen
+
+
+def theme() -> str:
+    """Return the theme of this page, one of THEMES."""
+    return _chosen("theme", THEMES) or "auto"
+
+
+def here(**changes: str) -> str:
+    """Return the address of this page with some of its arguments changed."""
+    return f"{request.script_root}{quote(request.path)}?{urlencode({**request.args.to_dict(), **changes})}"
+
+
+def init_app(app: Flask) -> None:
+    app.config["BABEL_TRANSLATION_DIRECTORIES"] = "translations"
+    babel.init_app(app, locale_selector=language)
+    app.jinja_env.globals.update(here=here, LANGUAGES=LANGUAGES, THEMES=THEMES)
+
+    @app.context_processor
+    def choices() -> dict[str, str]:
+        return {"lang": language(), "theme": theme()}
+
+    @app.after_request
+    def remember(response: Response) -> Response:
+        if request.endpoint == "static":
+            return response
+        response.vary.update(("Accept-Language", "Cookie"))
+        for name, allowed in (("lang", tuple(LANGUAGES)), ("theme", THEMES)):
+            asked = request.args.get(name)
+            if asked in allowed and asked != request.cookies.get(name):
+                secure = app.config["SESSION_COOKIE_SECURE"]
+                response.set_cookie(name, asked, max_age=YEAR, httponly=True, samesite="Lax", secure=secure)
+        return response
+
+
+def _chosen(name: str, allowed: tuple[str, ...]) -> str | None:
+    for value in (request.args.get(name), request.cookies.get(name)):
+        if value in allowed:
+            return value
+    return None

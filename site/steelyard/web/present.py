@@ -1,0 +1,111 @@
+"""A question made ready for pages: rendered once per version and language in each worker, then only looked up."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+
+from markupsafe import Markup
+
+from steelyard.bank.model import Choice, Question
+from steelyard.evidence import Finding, Judgement, Records
+from steelyard.store import Edition
+from steelyard.web.render import render
+from steelyard.web.state import judgements, state
+
+KEPT = 256
+"""Rendered questions kept by each worker; one is some tens of kilobytes."""
+
+
+@dataclass(frozen=True)
+class ShownChoice:
+    letter: str
+    html: Markup
+    correct: bool
+    feedback: Markup | None
+
+
+@dataclass(frozen=True)
+class Shown:
+    """One question in one language, as HTML, with the evidence for its claims."""
+
+    question: Question
+    stem: Markup
+    choices: Mapping[str, ShownChoice]
+    explanation: tuple[Markup, ...]
+    """The general parts; feedback stands with the choices."""
+    judgements: Mapping[str, Judgement]
+    figure: tuple[str, Finding] | None
+    """The measured saving to be guessed before answering, with its claim's id."""
+    face: str
+    """Digits that tell whether the visible part of a question has changed. Key and feedback have no part in it."""
+
+
+def shown(edition: Edition, language: str) -> Shown:
+    """Return an edition's question in this language, ready for a page."""
+    return _shown(_Key(edition, language, state().records))
+
+
+class _Key:
+    """What a rendered question depends on: its content by digest, the language, and the records by identity."""
+
+    def __init__(self, edition: Edition, language: str, records: Records) -> None:
+        self.edition = edition
+        self.language = language
+        self.records = records
+        self._equal = (edition.digest, language)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Key) and other._equal == self._equal and other.records is self.records
+
+    def __hash__(self) -> int:
+        return hash(self._equal)
+
+
+@lru_cache(maxsize=KEPT)
+def _shown(key: _Key) -> Shown:
+    question = key.edition.question(key.language)
+    found = judgements(question.claims, key.records)
+    language = question.language
+
+    def choice(choice: Choice) -> ShownChoice:
+        return ShownChoice(
+            choice.letter,
+            render(choice.text, lang=language, prefix=f"{choice.letter}-"),
+            choice.correct,
+            render(choice.feedback, lang=language, judgements=found, prefix=f"{choice.letter}-feedback-")
+            if choice.feedback
+            else None,
+        )
+
+    return Shown(
+        question,
+        render(question.stem, lang=language, prefix="stem-"),
+        {c.letter: choice(c) for c in question.choices},
+        tuple(
+            render(part.text, lang=language, judgements=found, prefix=f"part{number}-")
+            for number, part in enumerate(question.explanation)
+            if part.letter is None
+        ),
+        found,
+        _figure(found),
+        _face(question),
+    )
+
+
+def _figure(found: Mapping[str, Judgement]) -> tuple[str, Finding] | None:
+    for id, judgement in found.items():
+        for finding in judgement.findings:
+            test = finding.test
+            if finding.value is not None and test.take == "saving" and test.metric == "memory.peak_bytes":
+                return id, finding
+    return None
+
+
+def _face(question: Question) -> str:
+    visible = [question.type, question.stem.source]
+    for choice in question.choices:
+        visible += [choice.letter, choice.text.source]
+    return hashlib.sha256("\0".join(visible).encode()).hexdigest()[:16]

@@ -1,0 +1,226 @@
+"""One page per question: guess, answer, and then see why, and what the scale says."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from flask import Blueprint, abort, flash, redirect, render_template, request, session, url_for
+from flask_babel import gettext as _
+from flask_wtf.csrf import CSRFError
+from werkzeug.wrappers import Response
+
+from steelyard import store
+from steelyard.bank.model import Question
+from steelyard.grading import grade
+from steelyard.store import Edition, Seat, Sitting
+from steelyard.web.database import db
+from steelyard.web.languages import language
+from steelyard.web.learner import learner_id
+from steelyard.web.order import shuffled
+from steelyard.web.percent import parse_percent
+from steelyard.web.present import Shown, shown
+from steelyard.web.security import submissions
+from steelyard.web.state import state
+
+bp = Blueprint("questions", __name__)
+
+Page = str | Response | tuple[str, int]
+
+
+@bp.get("/questions/<path:id>")
+def show(id: str) -> Page:
+    """Show a question, or what came of answering it."""
+    asked = request.args.get("attempt")
+    if asked is None:
+        return _ask(_open(id, None))
+    sitting = store.sitting(db.session, asked, learner_id())
+    if sitting is None or sitting.seat(id) is None:  # somebody else's link
+        return redirect(url_for(".show", id=id))
+    place = _open(id, sitting)
+    return _tell(place) if place.seat and place.seat.answered else _ask(place)
+
+
+@bp.post("/questions/<path:id>")
+@submissions
+def answer(id: str) -> Page:
+    """Grade an answer and go to the page that tells what came of it. The first answer to an item stands."""
+    attempt = request.form.get("attempt", "")
+    if not re.fullmatch(r"[0-9a-f]{32}", attempt):
+        abort(400)
+    sitting = store.sitting(db.session, attempt, learner_id())
+    if sitting is not None and sitting.seat(id) is None:
+        abort(404)
+    place = _open(id, sitting, attempt)
+    chosen = request.form.getlist("choice")
+    if place.seat and place.seat.answered:
+        if set(chosen) != set(place.seat.chosen or ""):
+            flash(_("You had answered this question already. Your first answer stands."))
+        return redirect(url_for(".show", id=id, attempt=attempt), 303)
+    if trouble := _trouble(place.shown, chosen):
+        return _ask(place, trouble=trouble, status=400)
+    if sitting is None and request.form.get("face") != place.shown.face:
+        changed = _("The question has been edited since you opened it. This is the new wording; please answer it.")
+        return _ask(place, trouble=changed, status=409)
+    _record(place, frozenset(chosen))
+    return redirect(url_for(".show", id=id, attempt=attempt), 303)
+
+
+def forgery(error: CSRFError) -> Page | None:
+    """Show the form again, with what was chosen, when its token is stale; None when this was no answer."""
+    if request.endpoint != "questions.answer":
+        return None
+    id = (request.view_args or {})["id"]
+    attempt = request.form.get("attempt", "")
+    sitting = store.sitting(db.session, attempt, learner_id()) if len(attempt) == 32 else None
+    if sitting is not None and sitting.seat(id) is None:
+        sitting = None
+    trouble = _(
+        "Your browser's session had ended, so the answer was not taken yet. What you chose is still marked: send it"
+        " again."
+    )
+    return _ask(_open(id, sitting), trouble=trouble, status=400)
+
+
+# ---- a question and where it stands ---------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Place:
+    """A question in its attempt, or in one that begins with the answer."""
+
+    edition: Edition
+    shown: Shown
+    attempt: str
+    letters: str
+    sitting: Sitting | None
+    seat: Seat | None
+
+    @property
+    def question(self) -> Question:
+        return self.shown.question
+
+
+def _open(id: str, sitting: Sitting | None, attempt: str | None = None) -> _Place:
+    """Return the question: as pinned by its attempt, else as it stands in the bank. Aborts when there is none."""
+    twins = state().bank.questions.get(id)
+    edition = Edition(twins) if twins else None
+    seat = sitting.seat(id) if sitting else None
+    if seat and (edition is None or edition.digest != seat.version):
+        edition = store.edition(db.session, seat.version)
+    if edition is None:
+        abort(_missing(id))
+    attempt = sitting.id if sitting else attempt or _next_attempt(id)
+    letters = seat.letters if seat else shuffled(edition.first, attempt)
+    return _Place(edition, shown(edition, language()), attempt, letters, sitting, seat)
+
+
+def _missing(id: str) -> int | Response:
+    """Return what stands in a question's place: locally the problems of its file."""
+    problems = state().bank.broken.get(id)
+    if problems is None:
+        return 404
+    if state().settings.public:
+        return 503
+    return Response(render_template("questions/broken.html", id=id, problems=problems), 503)
+
+
+def _next_attempt(id: str) -> str:
+    """Return the id of the attempt that begins if this question is answered alone; the same until it is."""
+    turn = session.get("turn", 0)
+    return hashlib.sha256(f"{learner_id()}/{turn}/{id}".encode()).hexdigest()[:32]
+
+
+# ---- asking ---------------------------------------------------------------------------------------------
+
+
+def _ask(place: _Place, *, trouble: str | None = None, status: int = 200) -> Page:
+    chosen = request.form.getlist("choice") if request.method == "POST" else []
+    page = render_template(
+        "questions/ask.html",
+        place=place,
+        quiz=_quiz(place),
+        chosen=set(chosen),
+        guess=request.form.get("guess", "")[:20],
+        trouble=trouble,
+    )
+    return (page, status) if status != 200 else page
+
+
+def _trouble(question: Shown, chosen: Collection[str]) -> str | None:
+    """Return why this form cannot be graded, worded for the learner."""
+    if not chosen:
+        return _("Choose at least one answer.")
+    if not set(chosen) <= set(question.choices):
+        return _("One of the answers sent is not among the choices. Please choose again.")
+    if question.question.type == "single" and len(set(chosen)) > 1:
+        return _("This question takes one answer. Please choose one.")
+    guess = request.form.get("guess", "").strip()
+    if question.figure and guess and parse_percent(guess) is None:
+        return _("The guess is a number of per cent, up to 100, such as 40. Leave it empty if you would rather not guess.")
+    return None
+
+
+def _record(place: _Place, chosen: frozenset[str]) -> None:
+    now = datetime.now(UTC)
+    question = place.question
+    if place.sitting is None:
+        item = store.Planned(question.id, place.edition, place.letters)
+        store.start(
+            db.session,
+            attempt=place.attempt,
+            learner=learner_id(),
+            quiz=None,
+            mode="practice",
+            items=[item],
+            now=now,
+        )
+        if store.sitting(db.session, place.attempt, learner_id()) is None:  # somebody else's id
+            db.session.rollback()
+            abort(400)
+        session["turn"] = session.get("turn", 0) + 1
+    guess = parse_percent(request.form.get("guess", "").strip())
+    if place.shown.figure and guess is not None:
+        claim, finding = place.shown.figure
+        store.append_guess(
+            db.session,
+            attempt=place.attempt,
+            question=question.id,
+            claim=claim,
+            value=guess,
+            measured=finding.value or 0.0,
+            now=now,
+        )
+    store.append_answer(
+        db.session,
+        attempt=place.attempt,
+        question=question.id,
+        chosen="".join(sorted(chosen)),
+        score=grade(question, chosen),
+        language=question.language,
+        now=now,
+    )
+    db.session.commit()
+
+
+# ---- telling --------------------------------------------------------------------------------------------
+
+
+def _tell(place: _Place) -> str:
+    assert place.sitting is not None and place.seat is not None
+    return render_template(
+        "questions/tell.html",
+        place=place,
+        quiz=_quiz(place),
+        chosen=set(place.seat.chosen or ""),
+        score=place.seat.score or 0.0,
+        next=place.sitting.next,
+    )
+
+
+def _quiz(place: _Place) -> object:
+    slug = place.sitting.quiz if place.sitting else None
+    return state().bank.quizzes.get(slug) if slug else None
