@@ -1,0 +1,218 @@
+"""A folder of question files to a `Bank`. One bad file never hides the good ones, and nothing here raises."""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from collections import defaultdict
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from threading import Lock
+
+from steelyard.bank import twins
+from steelyard.bank.headings import HEADINGS
+from steelyard.bank.model import Bank, Problem, Question, Quiz
+from steelyard.bank.parse import MAX_BYTES, Parsed, ParsedQuiz, parse, parse_quiz
+
+ROOT_QUIZ = "questions"
+"""The slug of the quiz made of the files that lie in the bank's folder itself."""
+
+_LANGUAGE = re.compile(r"(.+)\.([a-z]{2})", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class _File:
+    path: Path
+    name: PurePosixPath
+    """Below the bank's folder."""
+    signature: tuple[int, ...]
+
+
+def load(root: Path, *, shown: str | None = None, only: Collection[str] | None = None) -> Bank:
+    """Read every question below `root`.
+
+    Problems show a file's path below `shown` (by default the folder's name). `only` narrows the reading to some
+    files that lie in `root` itself, by name.
+    """
+    return Loader(shown, only)(root)
+
+
+class Loader:
+    """Reads a folder again and again, and parses only the files that changed in between. Thread-safe."""
+
+    def __init__(self, shown: str | None = None, only: Collection[str] | None = None) -> None:
+        self._shown = shown
+        self._only = only
+        self._known: dict[tuple[str, PurePosixPath], tuple[tuple[int, ...], Parsed | ParsedQuiz]] = {}
+        self._lock = Lock()
+
+    def __call__(self, root: Path) -> Bank:
+        with self._lock:
+            shown = root.resolve().name if self._shown is None else self._shown
+            files = [_named(root, name) for name in sorted(self._only)] if self._only else _files(root)
+            known = self._known
+            self._known = {}
+            assembly = _Assembly(root)
+            for file in files:
+                path = str(PurePosixPath(shown) / file.name)
+                before = known.get((path, file.name))
+                parsed = before[1] if before and before[0] == file.signature else _read(file, path)
+                if parsed is None:
+                    continue
+                self._known[(path, file.name)] = (file.signature, parsed)
+                assembly.add(file.name, path, parsed)
+            return assembly.bank()
+
+
+def _files(root: Path) -> list[_File]:
+    """Return the question files below `root` in order; what cannot be looked at is left out."""
+    return sorted(_walk(root, PurePosixPath(), root.resolve()), key=lambda file: file.name)
+
+
+def _walk(folder: Path, name: PurePosixPath, top: Path) -> Iterator[_File]:
+    try:
+        entries = list(os.scandir(folder))
+    except OSError:
+        return
+    for entry in entries:
+        if entry.name.startswith("."):
+            continue
+        try:
+            if entry.is_dir(follow_symlinks=False):
+                yield from _walk(folder / entry.name, name / entry.name, top)
+            elif _is_question(entry.name) and entry.is_file():
+                if entry.is_symlink() and not Path(entry.path).resolve().is_relative_to(top):
+                    continue
+                yield _File(folder / entry.name, name / entry.name, _signature(entry.stat()))
+        except OSError:
+            continue
+
+
+def _is_question(name: str) -> bool:
+    return name.endswith(".md") and name.casefold() != "readme.md"
+
+
+def _signature(status: os.stat_result) -> tuple[int, ...]:
+    return status.st_mtime_ns, status.st_ctime_ns, status.st_size, status.st_ino
+
+
+def _named(root: Path, name: str) -> _File:
+    try:
+        signature = _signature((root / name).stat())
+    except OSError:
+        signature = ()
+    return _File(root / name, PurePosixPath(name), signature)
+
+
+def _read(file: _File, path: str) -> Parsed | ParsedQuiz | None:
+    """Parse one file; None when it has just vanished."""
+    id, language = _identify(file.name)
+    try:
+        with file.path.open("rb") as stream:
+            if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
+                raise OSError("it is no plain file")
+            data = stream.read(MAX_BYTES + 1)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        reason = error.strerror or str(error)
+        return Parsed(None, (Problem(path, 1, 1, "E001", f"the file cannot be read: {reason}"),))
+    if PurePosixPath(id).name == "_quiz":
+        return parse_quiz(data, path, language or "en")
+    return parse(data, path, id, language)
+
+
+def _identify(name: PurePosixPath) -> tuple[str, str | None]:
+    """Return the id and the language that a file's name gives; known or not."""
+    stem = name.name.removesuffix(".md")
+    match = _LANGUAGE.fullmatch(stem)
+    if match:
+        return str(name.with_name(match[1])), match[2]
+    return str(name.with_name(stem)), None
+
+
+class _Assembly:
+    """Puts the parsed files together: twins to questions, folders to quizzes."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.problems: list[Problem] = []
+        self.files: dict[str, dict[str, tuple[str, Parsed]]] = defaultdict(dict)
+        self.broken: dict[str, list[Problem]] = defaultdict(list)
+        self.quizzes: dict[str, dict[str, ParsedQuiz]] = defaultdict(dict)
+
+    def add(self, name: PurePosixPath, path: str, parsed: Parsed | ParsedQuiz) -> None:
+        id, language = _identify(name)
+        problems = list(parsed.problems)
+        if language is not None and language not in HEADINGS:
+            known = ", ".join(HEADINGS)
+            message = f'the language "{language}" of the file\'s name is not known; known are {known}'
+            problems.append(Problem(path, 1, 1, "E026", message))
+            parsed = Parsed(None, tuple(problems)) if isinstance(parsed, Parsed) else parsed
+        if isinstance(parsed, ParsedQuiz):
+            self.quizzes[_slug(id)][parsed.language] = parsed
+            self.problems += problems
+            return
+        if parsed.question:
+            spoken = parsed.question.language
+            if spoken in self.files[id]:
+                twin = self.files[id][spoken][0]
+                problems.append(
+                    Problem(path, 1, 1, "E023", f"{twin} gives this question in {spoken} already")
+                )
+            else:
+                self.files[id][spoken] = (path, parsed)
+        else:
+            self.broken[id] += problems
+        self.problems += problems
+
+    def bank(self) -> Bank:
+        questions: dict[str, dict[str, Question]] = {}
+        for id in sorted(self.files):
+            if self.files[id]:
+                merged, problems = twins.merge(parsed for _, parsed in self.files[id].values())
+                questions[id] = {question.language: question for question in merged}
+                self.problems += problems
+        quizzes = {slug: self.quiz(slug, ids) for slug, ids in _folders(questions).items()}
+        return Bank(
+            questions,
+            quizzes,
+            tuple(sorted(self.problems)),
+            {id: tuple(problems) for id, problems in sorted(self.broken.items())},
+            self.root,
+        )
+
+    def quiz(self, slug: str, ids: list[str]) -> Quiz:
+        described = self.quizzes.get(slug, {})
+        ordered: list[str] = []
+        for _, quiz in sorted(described.items()):
+            for word in quiz.order:
+                id = word if slug == ROOT_QUIZ and word in ids else f"{slug}/{word}"
+                if id not in ids:
+                    self.missing(quiz, word, id)
+                elif id not in ordered:
+                    ordered.append(id)
+        return Quiz(
+            slug,
+            {language: quiz.title for language, quiz in described.items() if quiz.title},
+            {language: quiz.introduction for language, quiz in described.items() if quiz.introduction.source},
+            tuple([*ordered, *(id for id in ids if id not in ordered)]),
+        )
+
+    def missing(self, quiz: ParsedQuiz, word: str, id: str) -> None:
+        if id not in self.broken:
+            message = f'the order names "{word}", but there is no such question in the folder'
+            self.problems.append(Problem(quiz.path, quiz.order_line, 1, "E025", message))
+
+
+def _folders(ids: Collection[str]) -> dict[str, list[str]]:
+    folders: dict[str, list[str]] = defaultdict(list)
+    for id in sorted(ids):
+        folders[_slug(id)].append(id)
+    return dict(sorted(folders.items()))
+
+
+def _slug(id: str) -> str:
+    return id.rpartition("/")[0] or ROOT_QUIZ

@@ -1,0 +1,357 @@
+"""One question file to a `Question`, with every problem of the file at its true line. Never raises."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from unicodedata import normalize
+
+from markdown_it.token import Token
+
+from steelyard.bank import answer, choices, frontmatter
+from steelyard.bank.frontmatter import FrontMatter, QuizMatter
+from steelyard.bank.headings import HEADINGS, SECTIONS, Section, heading, miswritten, recognise
+from steelyard.bank.model import Choice, Part, Problem, Question, Text
+from steelyard.bank.report import Report, quoted, span
+from steelyard.markdown import parser
+
+MAX_BYTES = 256 * 1024
+
+_MD = parser()
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028\u2029]")
+_FEEDBACK = re.compile(r"[*_]*([A-ZＡ-Ｚ])[*_]*(?:[.．)）:：、].*|[*_]*)", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Parsed:
+    """What came of one file."""
+
+    question: Question | None
+    """None when the file has an error."""
+    problems: tuple[Problem, ...]
+    given: frozenset[str] = frozenset()
+    """The front-matter keys that the file sets."""
+    answer_line: int = 1
+    """Where the key is given, for problems that concern it."""
+
+
+@dataclass(frozen=True)
+class ParsedQuiz:
+    """What came of a `_quiz.<lang>.md`."""
+
+    title: str
+    introduction: Text
+    order: tuple[str, ...]
+    language: str
+    order_line: int
+    path: str
+    problems: tuple[Problem, ...]
+
+
+def parse(data: bytes, path: str, id: str = "", language: str | None = None) -> Parsed:
+    """Read one question file. `path` is what problems show; without `language` the headings decide it."""
+    report = Report(path)
+    lines = _decode(data, report)
+    if lines is None:
+        return Parsed(None, tuple(report.problems))
+    return _File(lines, report).question(id, language)
+
+
+def parse_quiz(data: bytes, path: str, language: str) -> ParsedQuiz:
+    """Read the file that describes a folder: a title, then the introduction."""
+    report = Report(path)
+    lines = _decode(data, report) or []
+    block = frontmatter.split(lines, report)
+    matter = frontmatter.read(block, QuizMatter, report) if block else None
+    body = block.body if block else 0
+    tokens = _blocks(lines, body)
+    first = next((i for i, t in enumerate(tokens) if t.type == "heading_open" and t.level == 0), None)
+    title, start = "", body
+    if first is None or tokens[first].tag != "h1":
+        line = min(body + 1, max(1, len(lines)))
+        report(line, 1, "E007", 'the title is missing: begin with a line "# Title"')
+    else:
+        title, start = tokens[first + 1].content, _map(tokens[first])[1]
+    order = matter.order if matter else ()
+    order_line = block.line if block else 1
+    introduction = _text(lines, start, len(lines))
+    return ParsedQuiz(title, introduction, order, language, order_line, path, tuple(report.problems))
+
+
+def _decode(data: bytes, report: Report) -> list[str] | None:
+    """Return the file's lines, or None after reporting why it is no text."""
+    if len(data) > MAX_BYTES:
+        report(1, 1, "E001", f"the file is larger than {MAX_BYTES // 1024} KiB")
+        return None
+    data = data.removeprefix(b"\xef\xbb\xbf").replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+    try:
+        text = data.decode()
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        begin = data.rfind(b"\n", 0, error.start) + 1
+        column = len(data[begin : error.start].decode(errors="replace")) + 1
+        report(line, column, "E002", "the file is not UTF-8: save it as UTF-8")
+        return None
+    lines = text.split("\n")
+    if _CONTROL.search(text):
+        for number, content in enumerate(lines, 1):
+            if match := _CONTROL.search(content):
+                code = f"U+{ord(match[0]):04X}"
+                report(number, match.start() + 1, "E003", f"control character {code}: delete it")
+        return None
+    return lines
+
+
+def _blocks(lines: Sequence[str], begin: int) -> list[Token]:
+    """Return the block tokens of the lines from `begin`; their maps are lines of the file, from 0."""
+    tokens: list[Token] = []
+    # Blank lines in place of the front matter keep every map true.
+    _MD.block.parse("\n" * begin + "\n".join(lines[begin:]), _MD, {}, tokens)
+    return tokens
+
+
+def _map(token: Token) -> tuple[int, int]:
+    begin, end = token.map or (0, 0)
+    return begin, end
+
+
+def _text(lines: Sequence[str], begin: int, end: int) -> Text:
+    while begin < end - 1 and not lines[begin].strip():
+        begin += 1
+    return Text("\n".join(lines[begin:end]).strip("\n").rstrip(), begin + 1)
+
+
+@dataclass
+class _Found:
+    """A section, by lines from 0."""
+
+    heading: int
+    begin: int
+    end: int
+    tokens: list[Token] = field(default_factory=list)
+
+
+class _File:
+    def __init__(self, lines: list[str], report: Report) -> None:
+        self.lines = lines
+        self.report = report
+        self.last = max(1, len(lines) - (lines[-1] == "" and len(lines) > 1))
+        self.title: str | None = None
+        self.sections: dict[Section, _Found] = {}
+        self.languages: list[str] = []
+
+    def question(self, id: str, language: str | None) -> Parsed:
+        block = frontmatter.split(self.lines, self.report)
+        matter = frontmatter.read(block, FrontMatter, self.report) if block else FrontMatter()
+        self.find_sections(block.body if block else 0)
+        language = language or self.language()
+        self.check_sections(language)
+        found = self.read_choices()
+        key, answer_line = self.key(found, matter)
+        parts = self.explanation(found)
+        problems = tuple(sorted(self.report.problems, key=lambda problem: (problem.line, problem.column)))
+        given = frozenset(matter.model_fields_set) if matter else frozenset()
+        if self.report.has_errors or matter is None or self.title is None:
+            return Parsed(None, problems, given, answer_line)
+        feedback = {part.letter: part.text for part in parts if part.letter}
+        type = matter.type or ("multiple" if len(key) > 1 else "single")
+        stem = self.sections["question"]
+        question = Question(
+            id=id,
+            language=language,
+            path=self.report.path,
+            title=self.title,
+            stem=_text(self.lines, stem.begin, stem.end),
+            choices=tuple(
+                Choice(c.letter, c.text, c.letter in key, c.feedback or feedback.get(c.letter)) for c in found
+            ),
+            explanation=tuple(parts),
+            type=type,
+            scoring=matter.scoring or ("balanced" if len(key) > 1 else "all-or-nothing"),
+            shuffle=matter.shuffle,
+            techniques=matter.techniques,
+            difficulty=matter.difficulty,
+            tags=matter.tags,
+            sources=matter.sources,
+            claims=matter.claims,
+        )
+        return Parsed(question, problems, given, answer_line)
+
+    # ---- sections ---------------------------------------------------------------------------------------
+
+    def find_sections(self, begin: int) -> None:
+        """Find the title and the sections; a heading that is written wrongly is reported and mended once."""
+        tokens = _blocks(self.lines, begin)
+        missing = set(SECTIONS) - {name for _, (_, name) in self.headings(tokens)}
+        lines = list(self.lines)
+        for i in range(begin, len(lines)):
+            named = miswritten(lines[i]) if missing and lines[i].lstrip()[:1] in ("#", "＃") else None
+            if named and named[1] in missing:
+                missing.discard(named[1])
+                lines[i] = heading(named[1], named[0])
+                self.report(i + 1, 1, "E034", f'write "{lines[i]}", with two "#" and a space')
+        if lines != self.lines:
+            self.lines = lines
+            tokens = _blocks(lines, begin)
+        self.cut(tokens, begin)
+
+    def headings(self, tokens: Sequence[Token]) -> list[tuple[int, tuple[str, Section]]]:
+        """Return the sections' headings: the index of the token, language and section."""
+        return [
+            (i, named)
+            for i, token in enumerate(tokens)
+            if token.type == "heading_open" and token.level == 0 and token.tag == "h2"
+            if (named := recognise(tokens[i + 1].content))
+        ]
+
+    def cut(self, tokens: list[Token], begin: int) -> None:
+        named = dict(self.headings(tokens))
+        starts = [i for i, token in enumerate(tokens) if self.divides(token)]
+        first = _map(tokens[starts[0]])[0] if starts else len(self.lines)
+        self.outside(begin, first)
+        for i, following in pairwise([*starts, len(tokens)]):
+            line, content = _map(tokens[i])
+            end = _map(tokens[following])[0] if following < len(tokens) else len(self.lines)
+            if i in named:
+                language, section = named[i]
+                self.languages.append(language)
+                self.add(section, _Found(line, content, end, tokens[i + 3 : following]))
+            elif tokens[i].tag == "h1":
+                self.set_title(tokens[i + 1].content, line)
+                self.outside(content, end)
+            else:
+                text = quoted(tokens[i + 1].content)
+                self.report(line + 1, 1, "E009", f'{text} is no section; use "###" for a heading within one')
+
+    def divides(self, token: Token) -> bool:
+        if token.type != "heading_open" or token.level != 0 or token.tag not in ("h1", "h2"):
+            return False
+        return token.markup.startswith("#")
+
+    def outside(self, begin: int, end: int) -> None:
+        line = next((i for i in range(begin, end) if self.lines[i].strip()), None)
+        if line is not None:
+            self.report(line + 1, 1, "E009", "this text stands in no section")
+
+    def set_title(self, title: str, line: int) -> None:
+        title = re.sub(r"\s+", " ", title).strip()
+        if self.title is not None:
+            self.report(line + 1, 1, "E008", "a second title: a file holds one question")
+        elif not title:
+            self.report(line + 1, 1, "E007", "the title is empty")
+        self.title = self.title or title
+
+    def add(self, section: Section, found: _Found) -> None:
+        if section in self.sections:
+            first = self.sections[section].heading + 1
+            message = f"a second section {quoted(section)}; the first is on line {first}"
+            self.report(found.heading + 1, 1, "E008", message)
+        else:
+            self.sections[section] = found
+
+    def language(self) -> str:
+        return max(HEADINGS, key=self.languages.count) if self.languages else next(iter(HEADINGS))
+
+    def check_sections(self, language: str) -> None:
+        if self.title is None:
+            self.report(1, 1, "E007", 'the title is missing: write "# …"')
+        tasks = "choices" in self.sections and self.has_tasks()
+        for section in SECTIONS:
+            found = self.sections.get(section)
+            if found is None:
+                if not (tasks and section == "answer"):
+                    message = f'the section "{heading(section, language)}" is missing'
+                    self.report(self.last, 1, "E007", message)
+            elif section in ("question", "explanation") and not self.has_text(found):
+                self.report(found.heading + 1, 1, "E007", f"the section {quoted(section)} is empty")
+
+    def has_text(self, found: _Found) -> bool:
+        return any(line.strip() for line in self.lines[found.begin : found.end])
+
+    def has_tasks(self) -> bool:
+        return any(choices.is_task(line) for line in self.lines_of("choices"))
+
+    def lines_of(self, section: Section) -> Sequence[str]:
+        found = self.sections[section]
+        return self.lines[found.begin : found.end]
+
+    # ---- choices and key --------------------------------------------------------------------------------
+
+    def read_choices(self) -> list[choices.Found]:
+        section = self.sections.get("choices")
+        if section is None:
+            return []
+        return choices.read(self.lines, section.begin, section.end, section.tokens, self.report)
+
+    def key(self, found: Sequence[choices.Found], matter: FrontMatter | None) -> tuple[frozenset[str], int]:
+        """Return the letters of the right choices and the line that gives them."""
+        section = self.sections.get("answer")
+        tasks = any(choice.ticked is not None for choice in found)
+        if tasks and section:
+            message = "a task list ticks the right choices itself: delete this section"
+            self.report(section.heading + 1, 1, "E014", message)
+            return frozenset(), section.heading + 1
+        if tasks:
+            letters = frozenset(choice.letter for choice in found if choice.ticked)
+            line = self.sections["choices"].heading + 1
+            column = 1
+            if not letters:
+                self.report(line, 1, "E011", 'no choice is ticked: write "- [x]" before each right one')
+        elif section and found:
+            texts = {choice.letter: choice.text.source.partition("\n")[0] for choice in found}
+            named = answer.read(self.lines_of("answer"), section.begin + 1, texts, self.report)
+            if named is None:
+                return frozenset(), section.heading + 1
+            letters, line, column = named.letters, named.line, named.column
+        else:
+            return frozenset(), 1
+        if matter and matter.type == "single" and len(letters) > 1:
+            message = f"the type is single, but the answer names {len(letters)} choices"
+            self.report(line, column, "E015", message)
+        return letters, line
+
+    # ---- explanation ------------------------------------------------------------------------------------
+
+    def explanation(self, found: Sequence[choices.Found]) -> list[Part]:
+        section = self.sections.get("explanation")
+        if section is None:
+            return []
+        letters = {choice.letter for choice in found}
+        has_feedback = {choice.letter for choice in found if choice.feedback}
+        parts: list[Part] = []
+        letter, level, begin = None, 0, section.begin
+        for i, token in enumerate(section.tokens):
+            if token.type != "heading_open" or token.level != 0:
+                continue
+            line, content = _map(token)
+            rank = int(token.tag[1:])
+            named = _feedback_letter(section.tokens[i + 1].content)
+            if named is None and (letter is None or rank > level):
+                continue
+            self.part(parts, letter, begin, line)
+            letter, level, begin = named, rank, content if named else line
+            if named:
+                self.check_feedback(named, line + 1, letters, has_feedback)
+        self.part(parts, letter, begin, section.end)
+        return parts
+
+    def part(self, parts: list[Part], letter: str | None, begin: int, end: int) -> None:
+        text = _text(self.lines, begin, end)
+        if text.source:
+            parts.append(Part(letter, text))
+
+    def check_feedback(self, letter: str, line: int, letters: set[str], has_feedback: set[str]) -> None:
+        if letter not in letters:
+            if letters:
+                message = f"feedback for {letter}, but the choices are {span(letters)}"
+                self.report(line, 1, "E032", message)
+        elif letter in has_feedback:
+            self.report(line, 1, "E033", f"feedback for {letter} was given before")
+        has_feedback.add(letter)
+
+
+def _feedback_letter(text: str) -> str | None:
+    match = _FEEDBACK.fullmatch(text.strip())
+    return normalize("NFKC", match[1]) if match else None

@@ -1,0 +1,124 @@
+"""The languages of one question: what they share, and where they disagree."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from steelyard.bank.model import Claim, Problem, Question
+from steelyard.bank.parse import Parsed
+
+_SHARED = ("type", "scoring", "shuffle", "difficulty", "techniques")
+"""Front-matter keys that mean the same in every language: given in one file, they hold for all."""
+
+_INHERITED = ("tags", "sources")
+"""Keys that a language may give in its own words, and otherwise takes from another."""
+
+
+@dataclass(frozen=True)
+class _Twin:
+    question: Question
+    parsed: Parsed
+
+    @property
+    def language(self) -> str:
+        return self.question.language
+
+
+def merge(parsed: Iterable[Parsed]) -> tuple[list[Question], list[Problem]]:
+    """Let the good files of one question complete each other; also return where they disagree.
+
+    The English file (else the first by language) speaks first; a disagreement is a problem of the other file.
+    """
+    twins = [_Twin(p.question, p) for p in parsed if p.question]
+    twins.sort(key=lambda twin: (twin.language != "en", twin.language))
+    problems: list[Problem] = []
+    for twin in twins[1:]:
+        problems += _compare(twins[0], twin)
+    values = {name: _given(twins, name, problems) for name in _SHARED}
+    inherited = {name: _first(twins, name) for name in _INHERITED}
+    claims = _claims(twins, problems)
+    questions = []
+    for twin in twins:
+        changes: dict[str, Any] = {name: value for name, value in values.items() if value is not None}
+        changes |= {
+            name: v for name, v in inherited.items() if v is not None and name not in twin.parsed.given
+        }
+        changes["claims"] = _completed(twin, claims)
+        questions.append(replace(twin.question, **changes))
+    return questions, problems
+
+
+def _compare(first: _Twin, other: _Twin) -> Iterable[Problem]:
+    a, b = first.question, other.question
+    if len(a.choices) != len(b.choices):
+        counts = f"{a.language} has {len(a.choices)} choices, {b.language} has {len(b.choices)}"
+        yield Problem(b.path, b.choices[0].text.line, 1, "E022", counts)
+    elif a.key != b.key:
+        keys = f"{a.language} says {_listed(a.key)}; {b.language} says {_listed(b.key)}"
+        yield Problem(b.path, other.parsed.answer_line, 1, "E021", f"keys differ between languages: {keys}")
+
+
+def _listed(letters: Iterable[str]) -> str:
+    return ", ".join(sorted(letters))
+
+
+def _given(twins: Sequence[_Twin], name: str, problems: list[Problem]) -> Any:
+    """Return the value of a shared key from the first file that sets it, None when none does."""
+    setters = [twin for twin in twins if name in twin.parsed.given]
+    for other in setters[1:]:
+        ours, theirs = getattr(setters[0].question, name), getattr(other.question, name)
+        if ours != theirs:
+            words = f"{setters[0].language} says {_words(ours)}; {other.language} says {_words(theirs)}"
+            message = f"{name} differs between languages: {words}"
+            problems.append(Problem(other.question.path, 1, 1, "E022", message))
+    return getattr(setters[0].question, name) if setters else None
+
+
+def _words(value: Any) -> str:
+    return ", ".join(value) if isinstance(value, tuple) else str(value).lower()
+
+
+def _first(twins: Sequence[_Twin], name: str) -> Any:
+    return next((getattr(twin.question, name) for twin in twins if name in twin.parsed.given), None)
+
+
+def _claims(twins: Sequence[_Twin], problems: list[Problem]) -> dict[str, Claim]:
+    """Return for each claim the first file's version that says most, reporting files that contradict it."""
+    merged: dict[str, Claim] = {}
+    for twin in twins:
+        for claim in twin.question.claims:
+            first = merged.setdefault(claim.id, claim)
+            if first is claim:
+                continue
+            for name in ("verdict", "tests"):
+                if name not in claim.model_fields_set:
+                    continue
+                if name not in first.model_fields_set:
+                    first = first.model_copy(update={name: getattr(claim, name)})
+                elif _bare(first, name) != _bare(claim, name):
+                    message = f"the {name} of claim {claim.id} differs between languages"
+                    problems.append(Problem(twin.question.path, claim.line, 1, "E022", message))
+            merged[claim.id] = first
+    for twin in twins:
+        own = {claim.id for claim in twin.question.claims}
+        for id in merged.keys() - own:
+            message = f"claim {id} is missing in this language: give its id and says"
+            problems.append(Problem(twin.question.path, 1, 1, "E022", message))
+    return merged
+
+
+def _bare(claim: Claim, name: str) -> Any:
+    value = getattr(claim, name)
+    return [test.model_dump(exclude={"line"}) for test in value] if name == "tests" else value
+
+
+def _completed(twin: _Twin, merged: dict[str, Claim]) -> tuple[Claim, ...]:
+    own = {claim.id: claim for claim in twin.question.claims}
+    completed = []
+    for id, claim in merged.items():
+        words = {"says", "only_for", "line"} if id in own else set()
+        mine = {name: getattr(own[id], name) for name in words if getattr(own[id], name) is not None}
+        completed.append(claim.model_copy(update=mine))
+    return tuple(completed)

@@ -1,0 +1,71 @@
+"""How an answer is scored. Pure functions; the rules are those of `questions/README.md`.
+
+With N choices, c of them keys, and n ticked, of which t are right and f wrong:
+
+==================== ==============================================
+rule                 score
+==================== ==============================================
+all-or-nothing       1 if exactly the keys are ticked, else 0
+balanced             max(0, t/c - f/(N - c)); no f-term if c = N
+each-answer          1 - (choices judged wrongly)/N
+proportional-correct t/c if f = 0, else 0
+net-correct          max(0, (t - f)/c)
+coverage             (t/c)(t/n)
+==================== ==============================================
+
+A blank scores 0 under every rule.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Literal, assert_never
+
+from steelyard.bank.model import Question, Scoring
+
+Outcome = Literal["right", "partly", "wrong"]
+
+
+@dataclass(frozen=True)
+class Grade:
+    score: float
+    """From 0 to 1."""
+    outcome: Outcome
+    """`right` only for exactly the keys; `partly` for any other answer that scores."""
+
+
+def grade(question: Question, chosen: Collection[str]) -> Grade:
+    """Grade the chosen letters. Raises ValueError for a letter that is not among the choices."""
+    ticked = frozenset(chosen)
+    if unknown := ticked - frozenset(question.letters):
+        raise ValueError(f"not among the choices: {', '.join(sorted(unknown))}")
+    value = score(question.scoring, len(question.choices), question.key, ticked)
+    if ticked == question.key:
+        return Grade(1.0, "right")
+    return Grade(float(value), "partly" if value else "wrong")
+
+
+def score(rule: Scoring, choices: int, key: frozenset[str], ticked: frozenset[str]) -> Fraction:
+    """Return the exact score of ticking `ticked` when `key` (not empty) is right, out of `choices` letters."""
+    if not ticked:
+        return Fraction(0)
+    c, n = len(key), len(ticked)
+    t = len(ticked & key)
+    f = n - t
+    match rule:
+        case "all-or-nothing":
+            return Fraction(ticked == key)
+        case "balanced":
+            return max(Fraction(0), Fraction(t, c) - (Fraction(f, choices - c) if f else 0))
+        case "each-answer":
+            return 1 - Fraction(f + c - t, choices)
+        case "proportional-correct":
+            return Fraction(t, c) if f == 0 else Fraction(0)
+        case "net-correct":
+            return max(Fraction(0), Fraction(t - f, c))
+        case "coverage":
+            return Fraction(t, c) * Fraction(t, n)
+        case _:
+            assert_never(rule)
