@@ -48,7 +48,7 @@ def grade(question: Question, chosen: Collection[str]) -> Grade:
 
 
 def score(rule: Scoring, choices: int, key: frozenset[str], ticked: frozenset[str]) -> Fraction:
-    """Return the exact score of ticking `ticked` when `key` (not empty) is right, out of `choices` letters."""
+    """Return the exact score of `ticked` when `key` (not empty) is right, out of `choices` letters."""
     if not ticked:
         return Fraction(0)
     c, n = len(key), len(ticked)

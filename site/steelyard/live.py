@@ -18,7 +18,7 @@ LOOK_SECONDS = 1.0
 """How often a reader of `value` looks at the folder at most."""
 
 POLL_SECONDS = 0.1
-"""How often the watching thread looks where the system's events do not come (network and container mounts)."""
+"""How often the watching thread looks where the system's events do not come (network, container mounts)."""
 
 _log = logging.getLogger(__name__)
 _Stamp = tuple[tuple[str, int, int, int], ...]
@@ -27,8 +27,8 @@ _Stamp = tuple[tuple[str, int, int, int], ...]
 class Live(Generic[T]):
     """`load(root)`, called again when a file below `root` has changed. Thread-safe.
 
-    `load` should keep what it can of unchanged files. When it raises, the last good value stays and the error is
-    logged; the first call, made on construction, may raise. A reader never waits for another reader's loading.
+    `load` should keep what it can of unchanged files. When it raises, the last good value stays and the error
+    is logged; the first call, made on construction, may raise. A reader never waits for another's loading.
     """
 
     def __init__(self, load: Callable[[Path], T], root: Path) -> None:
@@ -43,7 +43,7 @@ class Live(Generic[T]):
 
     @property
     def value(self) -> T:
-        """The current value, at most a second old; with a watching thread, as current as that thread makes it."""
+        """The current value: at most a second old, or with a watching thread as current as it makes it."""
         if self._thread is None and time.monotonic() - self._looked >= LOOK_SECONDS:
             self.refresh()
         return self._value
@@ -117,7 +117,7 @@ class Live(Generic[T]):
 
 
 def _stamp(root: Path) -> _Stamp:
-    """Return what changes when any file below `root` does. Hidden files and links to folders are passed over."""
+    """Return what changes when a file below `root` does. Hidden files and links to folders are left out."""
     found: list[tuple[str, int, int, int]] = []
     folders = [str(root)]
     while folders:

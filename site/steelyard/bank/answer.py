@@ -129,7 +129,7 @@ class _Reader:
 
 
 def _follows(text: str, start: int, words: str) -> int | None:
-    """Return where `words` end if they stand at `start` (emphasis aside), with no word going on behind them."""
+    """Return where `words` end if they stand at `start` (emphasis aside) and no word goes on."""
     at = start
     for char in words:
         while at < len(text) and text[at] in "*_`" and char not in "*_`":

@@ -105,7 +105,7 @@ def _lettered(
 
 
 def _candidates(tokens: Iterable[Token]) -> list[int]:
-    """Return the lines on which a choice may begin: those of paragraphs, also of a list's, but not of code."""
+    """Return the lines on which a choice may begin: in paragraphs, also of a list, but not in code."""
     found: list[int] = []
     inside: list[str] = []
     for token in tokens:

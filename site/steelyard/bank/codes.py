@@ -1,4 +1,4 @@
-"""The codes of problems, one line each. A code is never given a second meaning; `questions/README.md` lists them."""
+"""The codes of problems. A code never gets a second meaning; `questions/README.md` lists them all."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ M = TypeVar("M", bound=BaseModel)
 
 _Word = Annotated[str, Field(min_length=1, max_length=100)]
 _Words = Annotated[tuple[_Word, ...], Field(max_length=50)]
-_DASHES = re.compile(r"^[ \t]*(?:[-?:][ \t]+){%d}|^[ ]{64}" % MAX_DEPTH, re.MULTILINE)
+_DASHES = re.compile(rf"^[ \t]*(?:[-?:][ \t]+){{{MAX_DEPTH}}}|^[ ]{{64}}", re.MULTILINE)
 _BRACKETS = re.compile(r"[\[\]{}]")
 
 
@@ -209,7 +209,7 @@ class _Reader:
             self.at(node.start_mark, "E006", f"{name or 'a value'}: {message[:1].lower()}{message[1:]}")
 
     def find(self, location: tuple[int | str, ...]) -> tuple[yaml.Node, yaml.Node, list[str]]:
-        """Follow a path of pydantic's as far as the YAML goes; return the value, its key, and the keys passed."""
+        """Follow a path of pydantic's as far as the YAML goes; return value, key, and keys passed."""
         assert self.root is not None
         node = key = self.root
         path: list[str] = []

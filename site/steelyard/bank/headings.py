@@ -29,7 +29,7 @@ def recognise(heading: str) -> tuple[str, Section] | None:
 
 
 def miswritten(line: str) -> tuple[str, Section] | None:
-    """Return what a raw line names that was meant as a section's heading: hashes of any number, then the name."""
+    """Return what a raw line names that was meant as a section's heading: some hashes, then a name."""
     match = _HASHES.fullmatch(line.rstrip())
     return recognise(match[1]) if match else None
 

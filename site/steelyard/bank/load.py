@@ -33,8 +33,8 @@ class _File:
 def load(root: Path, *, shown: str | None = None, only: Collection[str] | None = None) -> Bank:
     """Read every question below `root`.
 
-    Problems show a file's path below `shown` (by default the folder's name). `only` narrows the reading to some
-    files that lie in `root` itself, by name.
+    Problems show a file's path below `shown` (by default the folder's name). `only` narrows the reading to
+    some files that lie in `root` itself, by name.
     """
     return Loader(shown, only)(root)
 
@@ -198,7 +198,7 @@ class _Assembly:
             slug,
             {language: quiz.title for language, quiz in described.items() if quiz.title},
             {language: quiz.introduction for language, quiz in described.items() if quiz.introduction.source},
-            tuple([*ordered, *(id for id in ids if id not in ordered)]),
+            (*ordered, *(id for id in ids if id not in ordered)),
         )
 
     def missing(self, quiz: ParsedQuiz, word: str, id: str) -> None:
