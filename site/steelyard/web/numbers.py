@@ -45,6 +45,11 @@ def loss(value: float) -> str:
     return _decimal(value, "0.000")
 
 
+def difference(value: float) -> str:
+    """Return how far one loss lies above (+) or below (−) another."""
+    return _decimal(value, "+0.000;−0.000")
+
+
 def plain(value: float) -> str:
     """Return a number without a unit, to four figures."""
     return _decimal(float(f"{value:.4g}"), "#,##0.########")

@@ -43,7 +43,6 @@ IMAGE_TYPES = {
 
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*:", re.IGNORECASE)
 _OURS = secrets.token_hex(8) + "-"
-_TOP_HEADING = 3  # a page has its own h1 and h2
 
 
 def _names(text: str) -> set[str]:
@@ -82,8 +81,9 @@ def render(
     judgements: Mapping[str, Judgement] = {},
     prefix: str = "",
     folder: str | None = None,
+    heading: int = 3,
 ) -> Markup:
-    """Return `text` as HTML that is safe to put into a page below an h2.
+    """Return `text` as HTML that is safe to put into a page. Its headings begin at level `heading`.
 
     `judgements` holds the page's weighed claims by id: a link `[words](#claim-id)` to one of them leads
     to its evidence card (`#claim-<id>`) and is followed by the verdict. Leave it out and no verdict
@@ -97,6 +97,7 @@ def render(
         tuple((name, judged.verdict, judged.claim.only_for) for name, judged in judgements.items()),
         prefix,
         folder,
+        heading,
         request.script_root if has_request_context() else "",
     )
 
@@ -108,14 +109,15 @@ def _html(
     verdicts: tuple[tuple[str, Verdict, str | None], ...],
     prefix: str,
     folder: str | None,
+    heading: int,
     root: str,
 ) -> Markup:
     words = {name: (verdict, verdict_words(verdict, only_for, lang)) for name, verdict, only_for in verdicts}
     tokens = _PARSER.parse(source)
-    _lower_headings(tokens)
+    _shift_headings(tokens, heading)
     env = {"verdicts": words}
     cleaner = nh3.Cleaner(
-        tags=_TAGS,
+        tags=_TAGS if heading > 2 else _TAGS | {"h2"},
         attributes=_ATTRIBUTES,
         attribute_filter=_attribute_filter(words, prefix, folder, root),
         clean_content_tags={"script", "style", "iframe", "object", "template", "noscript", "title", "svg"},
@@ -125,9 +127,8 @@ def _html(
     return Markup(cleaner.clean(_PARSER.renderer.render(tokens, _PARSER.options, env)))  # noqa: S704
 
 
-def _lower_headings(tokens: Sequence[Token]) -> None:
-    levels = [int(token.tag[1]) for token in tokens if token.type == "heading_open"]
-    shift = max(0, _TOP_HEADING - min(levels, default=_TOP_HEADING))
+def _shift_headings(tokens: Sequence[Token], top: int) -> None:
+    shift = top - min((int(token.tag[1]) for token in tokens if token.type == "heading_open"), default=top)
     for token in tokens:
         if token.type in ("heading_open", "heading_close"):
             token.tag = f"h{min(6, int(token.tag[1]) + shift)}"

@@ -1,7 +1,119 @@
-"""The technique map and one page per technique."""
+"""The technique map, and one page per demo script: what it changes, and what that weighed."""
 
 from __future__ import annotations
 
-from flask import Blueprint
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from flask import Blueprint, abort, render_template
+from markupsafe import Markup
+
+from steelyard.bank.model import Bank, Claim, Question, Text
+from steelyard.evidence import Judgement
+from steelyard.web import cards, numbers, pages, wording
+from steelyard.web.charts import peak_chart, timeline_chart
+from steelyard.web.languages import language
+from steelyard.web.listing import changes, listing
+from steelyard.web.render import render
+from steelyard.web.state import judgements, state
+from steelyard.web.tables import Table, tables
 
 bp = Blueprint("techniques", __name__)
+
+for helper in (
+    cards.card,
+    cards.change,
+    cards.title,
+    wording.device_words,
+    wording.kind_words,
+    wording.metric_words,
+    wording.phase_words,
+    wording.precision_words,
+    wording.verdict_words,
+    wording.work_words,
+    numbers.count,
+    numbers.loss,
+    numbers.seconds,
+    numbers.size,
+):
+    bp.add_app_template_global(helper)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A technique as the map shows it."""
+
+    name: str
+    page: pages.Page
+    tables: tuple[Table, ...]
+
+
+@bp.get("/techniques")
+def index() -> str:
+    """Show every technique with what it saved, in which precision and on which device."""
+    records = state().records
+    entries = [
+        Entry(name, pages.page(name, language()), tables(name, records)) for name in pages.techniques()
+    ]
+    return render_template(
+        "techniques/index.html",
+        entries=entries,
+        render=render,
+        problems=() if state().settings.public else records.problems,
+    )
+
+
+@bp.get("/techniques/<name>")
+def show(name: str) -> str:
+    """Show one technique: its text, its script, its figures, and the claims made about it."""
+    if name not in pages.techniques():
+        abort(404)
+    page = pages.page(name, language())
+    found = tables(name, state().records)
+    # Runs of one work on one device share the charts' axes; the strongest evidence is drawn.
+    drawn = [table for table in found if table.work == found[0].work]
+    arms = list(dict.fromkeys(arm for table in drawn for arm in table.arms)) if drawn else []
+    claims = judgements(tuple(_claims(name, page, state().bank)))
+    source = pages.script(name)
+    return render_template(
+        "techniques/show.html",
+        name=name,
+        page=page,
+        lead=_rendered(page.lead, page, claims),
+        text=_rendered(page.body, page, claims),
+        tables=found,
+        peak=peak_chart(arms, "peak-"),
+        timeline=timeline_chart(drawn[0].arms, "step-") if drawn else None,
+        listing=listing(source),
+        changes=changes(pages.script(pages.BASELINE), source) if name != pages.BASELINE else (),
+        claims=claims,
+        questions=_questions(name, state().bank),
+    )
+
+
+def _rendered(text: Text | None, page: pages.Page, claims: Mapping[str, Judgement]) -> Markup | None:
+    return render(text, lang=page.language, judgements=claims, heading=2) if text else None
+
+
+def _questions(technique: str, bank: Bank) -> list[Question]:
+    asked = (bank.question(id, language()) for id in sorted(bank.questions))
+    return [question for question in asked if question and technique in question.techniques]
+
+
+def _claims(technique: str, page: pages.Page, bank: Bank) -> Iterator[Claim]:
+    """Yield what is claimed about a technique: what is tested on its runs, and what its text links to."""
+    written = "".join(text.source for text in (page.lead, page.body) if text)
+    linked = set(re.findall(r"\]\(#([a-z0-9-]+)\)", written))
+    for claim in _first_of_each_id(bank):
+        if claim.id in linked or any(test.of and test.of["technique"] == technique for test in claim.tests):
+            yield claim
+
+
+def _first_of_each_id(bank: Bank) -> Iterable[Claim]:
+    found: dict[str, Claim] = {}
+    for id in sorted(bank.questions):
+        question = bank.question(id, language())
+        for claim in question.claims if question else ():
+            found.setdefault(claim.id, claim)
+    return found.values()

@@ -1,15 +1,20 @@
-"""The words for verdicts and for the ways in which a figure was obtained."""
+"""The words for verdicts, for the ways in which a figure was obtained, and for what a record holds."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import nullcontext
+
 from flask_babel import force_locale, gettext
 
+from memlab.record import Device, Setup
 from steelyard.bank.model import Verdict
+from steelyard.web import numbers
 
 
-def verdict_words(verdict: Verdict, only_for: str | None, lang: str) -> str:
-    """Return what stands beside a claim, in the language of the text around it."""
-    with force_locale(lang):
+def verdict_words(verdict: Verdict, only_for: str | None, lang: str | None = None) -> str:
+    """Return what stands beside a claim, in the language of the text around it, else in the page's."""
+    with force_locale(lang) if lang else nullcontext():
         match verdict:
             case "holds":
                 return gettext("holds")
@@ -19,3 +24,100 @@ def verdict_words(verdict: Verdict, only_for: str | None, lang: str) -> str:
                 return gettext("holds only for %(what)s", what=only_for or gettext("some cases"))
             case "open":
                 return gettext("not measured yet")
+
+
+def how_words(kind: str | None, device: str | None) -> str:
+    """Return how a figure was obtained; a CPU's is never worded as a GPU's."""
+    match kind:
+        case "gpu":
+            return gettext("measured on a GPU: %(device)s", device=device)
+        case "cpu":
+            return gettext("measured on a CPU: %(device)s", device=device)
+        case "predicted":
+            return gettext("predicted, without running on any hardware")
+        case "computed":
+            return gettext("computed")
+        case "cited":
+            return gettext("cited")
+    return gettext("not measured yet")
+
+
+def device_words(device: Device) -> str:
+    """Return how and where a record came about."""
+    return how_words({"cuda": "gpu", "cpu": "cpu", "fake": "predicted"}[device.kind], device.name)
+
+
+def precision_words(precision: str) -> str:
+    """Return the precision of full fine-tuning, which has to stand beside every percentage."""
+    if precision == "mixed":
+        return gettext("mixed precision (fp32 weights, bf16 autocast)")
+    return gettext("pure bf16")
+
+
+def work_words(setup: Setup) -> str:
+    """Return the work that was done: model, batch, sequence."""
+    return gettext(
+        "%(model)s, batch %(batch)s, %(seq)s tokens", model=setup.model, batch=setup.batch, seq=setup.seq
+    )
+
+
+def phase_words(phase: str) -> str:
+    """Return the phase of a step in which the peak came."""
+    match phase:
+        case "load":
+            return gettext("while loading")
+        case "forward":
+            return gettext("in the forward pass")
+        case "backward":
+            return gettext("in the backward pass")
+    return gettext("in the optimizer step")
+
+
+def kind_words(kind: str) -> str:
+    """Return what a live byte is, one of `memlab.record.KINDS`."""
+    return {
+        "weights": gettext("weights"),
+        "adapters": gettext("adapters"),
+        "gradients": gettext("gradients"),
+        "optimizer": gettext("optimizer state"),
+        "activations": gettext("activations"),
+        "temporaries": gettext("temporaries"),
+    }.get(kind) or gettext("other")
+
+
+def metric_words(metric: str) -> str:
+    """Return what a metric measures; one without words of its own is called by its path in the record."""
+    return {
+        "memory.peak_bytes": gettext("peak memory"),
+        "memory.static_bytes": gettext("memory between two steps"),
+        "memory.load_peak_bytes": gettext("peak while loading"),
+        "memory.reserved_bytes": gettext("memory reserved by the allocator"),
+        "memory.process_bytes": gettext("memory of the process"),
+        "memory.ledger_peak_bytes": gettext("peak by the ledger"),
+        "memory.breakdown_at_peak.weights": gettext("weights at the peak"),
+        "memory.breakdown_at_peak.adapters": gettext("adapters at the peak"),
+        "memory.breakdown_at_peak.gradients": gettext("gradients at the peak"),
+        "memory.breakdown_at_peak.optimizer": gettext("optimizer state at the peak"),
+        "memory.breakdown_at_peak.activations": gettext("activations at the peak"),
+        "memory.breakdown_at_peak.temporaries": gettext("temporaries at the peak"),
+        "speed.step_seconds.median": gettext("time per step"),
+        "speed.tokens_per_second": gettext("tokens per second"),
+        "learning.trainable_parameters": gettext("trainable parameters"),
+        "learning.total_parameters": gettext("parameters in all"),
+        "learning.eval_loss_before": gettext("held-out loss before"),
+        "learning.eval_loss_after": gettext("held-out loss after"),
+    }.get(metric, metric)
+
+
+def formatter(metric: str) -> Callable[[float], str]:
+    """Return what writes a metric's values, with their unit."""
+    parts = metric.split(".")
+    if parts[-1].endswith("_bytes") or "breakdown_at_peak" in parts:
+        return numbers.size
+    if any(part.endswith("_seconds") for part in parts):
+        return numbers.seconds
+    if parts[-1].endswith("_parameters"):
+        return numbers.count
+    if "loss" in parts[-1]:
+        return numbers.loss
+    return numbers.plain

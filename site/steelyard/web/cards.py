@@ -1,0 +1,126 @@
+"""What an evidence card says about one finding, in words and numbers ready for the page."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from flask_babel import gettext as _
+
+from steelyard.bank.model import Test
+from steelyard.evidence import Difference, Finding
+from steelyard.web import numbers, pages
+from steelyard.web.languages import language
+from steelyard.web.wording import formatter, how_words, metric_words, precision_words, work_words
+
+
+@dataclass(frozen=True)
+class Card:
+    """One finding as people read it. What does not apply is None."""
+
+    number: str | None
+    """The median: `35.3% less`, `2.31 s`."""
+    what: str
+    """Of what: `peak memory`; of a computed figure the arithmetic, of a cited one the source."""
+    spread: str | None
+    how: str
+    compared: str | None
+    """What was compared with what, the baseline's precision included."""
+    work: str | None
+    test: str
+    """The question that the claim's test asks."""
+    answer: str | None
+    why: str | None
+    differences: tuple[Difference, ...]
+    runs: tuple[str, ...]
+    command: str | None
+
+
+def card(finding: Finding) -> Card:
+    """Word one finding."""
+    test = finding.test
+    write = _writer(test)
+    number = None if finding.value is None else write(finding.value)
+    return Card(
+        number=number,
+        what=test.compute or test.cite or metric_words(test.metric),
+        spread=_spread(finding, write),
+        how=how_words(finding.kind, finding.device),
+        compared=_compared(finding),
+        work=work_words(finding.setup) if finding.setup else None,
+        test=_question(test),
+        answer=None if finding.within is None else _("Yes.") if finding.within else _("No."),
+        why=finding.why,
+        differences=finding.differences,
+        runs=(*finding.runs, *finding.against_runs),
+        command=finding.command,
+    )
+
+
+def change(saving: float) -> str:
+    """Return a saving as a change that needs no sign to be understood."""
+    if saving < 0:
+        return _("%(percent)s more", percent=numbers.percent(-saving))
+    return _("%(percent)s less", percent=numbers.percent(saving))
+
+
+def title(technique: object) -> str:
+    """Return what the page about a technique calls it."""
+    return pages.page(str(technique), language()).title
+
+
+def _writer(test: Test) -> Callable[[float], str]:
+    if test.take == "saving":
+        return change
+    if test.take == "ratio":
+        return numbers.times
+    return numbers.plain if test.of is None else formatter(test.metric)
+
+
+def _spread(finding: Finding, write: Callable[[float], str]) -> str | None:
+    """Say how far repeats lay apart. One run has no spread, and that is said too."""
+    if finding.spread is None or not finding.runs:
+        return None
+    runs = len(finding.runs)
+    low, high = (write(value) for value in finding.spread)
+    if runs == 1:
+        return _("one run")
+    if low == high:
+        return _("the same in %(runs)s runs", runs=runs)
+    return _("%(low)s to %(high)s over %(runs)s runs", low=low, high=high, runs=runs)
+
+
+def _compared(finding: Finding) -> str | None:
+    test = finding.test
+    if test.of is None or finding.setup is None:
+        return None
+    of = title(test.of["technique"])
+    if test.against is None:
+        precision = precision_words(finding.setup.precision)
+        return _("%(of)s, %(precision)s", of=of, precision=precision)
+    named = (str(d.against) for d in finding.differences if d.field == "precision")
+    chosen = next(named, finding.setup.precision)
+    against = title(test.against["technique"])
+    return _(
+        "%(of)s against %(against)s in %(precision)s",
+        of=of,
+        against=against,
+        precision=precision_words(chosen),
+    )
+
+
+def _question(test: Test) -> str:
+    saving = test.take == "saving"
+    write = numbers.percent if saving else _writer(test)  # a bound may be negative: no "less" and "more" here
+    low, high = (None if bound is None else write(bound) for bound in test.within)
+    if saving:
+        if low is None:
+            return _("Is the saving at most %(most)s?", most=high)
+        if high is None:
+            return _("Is the saving at least %(least)s?", least=low)
+        return _("Is the saving from %(least)s to %(most)s?", least=low, most=high)
+    if low is None:
+        return _("Is it at most %(most)s?", most=high)
+    if high is None:
+        return _("Is it at least %(least)s?", least=low)
+    return _("Is it from %(least)s to %(most)s?", least=low, most=high)
