@@ -129,7 +129,9 @@ class Settings:
         self.data.mkdir(parents=True, exist_ok=True)
         path = self.data / "secret"
         try:
-            with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as file:
+            with open(
+                os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii"
+            ) as file:
                 file.write(secrets.token_hex(32))
         except FileExistsError:
             pass

@@ -95,14 +95,16 @@ class Answer(Base):
     __tablename__ = "answers"
     __table_args__ = (
         sa.UniqueConstraint("attempt", "question"),
-        sa.ForeignKeyConstraint(("attempt", "question"), ("items.attempt", "items.question"), ondelete="CASCADE"),
+        sa.ForeignKeyConstraint(
+            ("attempt", "question"), ("items.attempt", "items.question"), ondelete="CASCADE"
+        ),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
     attempt: Mapped[str] = mapped_column(ID)
     question: Mapped[str] = mapped_column(QUESTION)
     chosen: Mapped[str] = mapped_column(sa.String(26))
-    score: Mapped[float]
+    score: Mapped[float] = mapped_column(sa.Double)
     language: Mapped[str] = mapped_column(sa.String(20))
     answered: Mapped[datetime] = mapped_column(Moment)
 
@@ -113,15 +115,17 @@ class Guess(Base):
     __tablename__ = "guesses"
     __table_args__ = (
         sa.UniqueConstraint("attempt", "question"),
-        sa.ForeignKeyConstraint(("attempt", "question"), ("items.attempt", "items.question"), ondelete="CASCADE"),
+        sa.ForeignKeyConstraint(
+            ("attempt", "question"), ("items.attempt", "items.question"), ondelete="CASCADE"
+        ),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
     attempt: Mapped[str] = mapped_column(ID)
     question: Mapped[str] = mapped_column(QUESTION)
     claim: Mapped[str] = mapped_column(sa.String(60))
-    value: Mapped[float]
+    value: Mapped[float] = mapped_column(sa.Double)
     """A fraction: 0.25 for a guessed saving of 25 %."""
-    measured: Mapped[float]
+    measured: Mapped[float] = mapped_column(sa.Double)
     """The figure it was compared with, likewise."""
     guessed: Mapped[datetime] = mapped_column(Moment)

@@ -6,22 +6,24 @@ from flask import Flask
 
 from steelyard.settings import Settings
 from steelyard.web import (
-       database,
+    attempts,
+    database,
     errors,
+    filters,
     health,
     home,
     languages,
-    numbers,
+    media,
+    questions,
     quizzes,
     runs,
     security,
     static,
     techniques,
 )
-from steelyard.web.points import points
-from steelyard.web.state import EXTENSION, Live, State
+from steelyard.web.state import EXTENSION, State
 
-BLUEPRINTS = (home.bp, quizzes.bp, techniques.bp, runs.bp, health.bp)
+BLUEPRINTS = (home.bp, quizzes.bp, questions.bp, attempts.bp, techniques.bp, runs.bp, media.bp, health.bp)
 
 
 def create_app(settings: Settings | None = None) -> Flask:
@@ -31,12 +33,12 @@ def create_app(settings: Settings | None = None) -> Flask:
     """
     settings = (settings or Settings.from_environment()).checked()
     app = Flask(__name__, instance_path=str(settings.data.absolute()))
-    app.extensions[EXTENSION] = State(settings, Live(settings.questions))
+    app.extensions[EXTENSION] = State.read(settings)
     app.jinja_options = {"trim_blocks": True, "lstrip_blocks": True}
-    app.jinja_env.filters.update(points=points, percent=numbers.percent)
     security.init_app(app, settings)
     database.init_app(app, settings)
     languages.init_app(app)
+    filters.init_app(app, settings)
     static.init_app(app)
     errors.init_app(app)
     for blueprint in BLUEPRINTS:

@@ -5,19 +5,22 @@ from __future__ import annotations
 from flask import Flask, render_template
 from flask_babel import gettext as _
 from flask_wtf.csrf import CSRFError
-from werkzeug.exceptions import HTTPException, InternalServerError
+from werkzeug.exceptions import HTTPException
 
+from steelyard.web import questions
 
 
 def init_app(app: Flask) -> None:
     app.register_error_handler(HTTPException, show)
 
 
-def show(error: HTTPException) -> tuple[str, int] | HTTPException:
-    """Show an error as a page; redirects pass."""
+def show(error: HTTPException) -> object:
+    """Show an error as a page; a response that stands for itself passes."""
     code = error.code or 500
-    if code < 400:
+    if code < 400 or error.response is not None:
         return error
+    if isinstance(error, CSRFError) and (page := questions.forgery()):
+        return page
     title, advice = _words(error, code)
     return render_template("error.html", code=code, title=title, advice=advice), code
 
@@ -25,24 +28,28 @@ def show(error: HTTPException) -> tuple[str, int] | HTTPException:
 def _words(error: HTTPException, code: int) -> tuple[str, str]:
     if isinstance(error, CSRFError):
         return _("This form is too old"), _(
-            "The page was opened in another session, or cookies are switched off. Go back, reload the page, and"
-            " send it again."
+            "It was opened in another session, or cookies are switched off. Go back, reload the page, and send it"
+            " again."
         )
     match code:
         case 404:
-            return _("There is no such page"), _("It may have been moved or renamed. The start page lists every quiz.")
+            return _("There is no such page"), _(
+                "It may have been moved or renamed. The start page lists every quiz."
+            )
         case 405:
             return _("This address takes no such request"), _("Follow the links from the start page.")
         case 413:
-            return _("That was too much text"), _("A form of this site is never that long. Go back and shorten it.")
+            return _("That was too much text"), _(
+                "No form of this site is that long. Go back and shorten it."
+            )
         case 429:
             return _("That was very fast"), _(
-                "You have sent more answers in a minute than a person can read. Wait a minute, then go on; nothing"
-                " that you sent before is lost."
+                "More answers came in a minute than a person can read. Wait a minute, go back, and send this one"
+                " again; nothing that you sent before is lost."
             )
         case 503:
-            return _("The site is busy"), _("Try again in a minute.")
-    if isinstance(error, InternalServerError) or code >= 500:
+            return _("This cannot be shown right now"), _("Try again in a minute.")
+    if code >= 500:
         return _("Something broke on our side"), _(
             "It has been logged. Answers that you sent before are safe. Try again, or go back to the start page."
         )

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from flask import Blueprint, render_template
 
-from steelyard.web.learner import learner_id, tallies_by_quiz
+from steelyard.web.filters import scale_low
+from steelyard.web.learner import tallies_by_quiz
 from steelyard.web.savings import savings
 from steelyard.web.state import state
 
@@ -15,11 +16,13 @@ bp = Blueprint("home", __name__)
 def index() -> str:
     """Say what this is, offer the quizzes, and show what the techniques save."""
     bank = state().bank
+    map = savings()
     quizzes = [quiz for quiz in bank.quizzes.values() if quiz.questions]
     return render_template(
         "home/index.html",
         quizzes=quizzes,
         progress=tallies_by_quiz(),
-        savings=savings(),
+        savings=map,
+        low=scale_low([0.0, *(finding.value or 0.0 for saving in map for finding in saving.findings)]),
         problems=() if state().settings.public else bank.problems,
     )

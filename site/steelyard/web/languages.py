@@ -35,7 +35,7 @@ def here(**changes: str) -> str:
 def init_app(app: Flask) -> None:
     app.config["BABEL_TRANSLATION_DIRECTORIES"] = "translations"
     babel.init_app(app, locale_selector=language)
-    app.jinja_env.globals.update(here=here, LANGUAGES=LANGUAGES, THEMES=THEMES)
+    app.jinja_env.globals.update(here=here, LANGUAGES=LANGUAGES)
 
     @app.context_processor
     def choices() -> dict[str, str]:

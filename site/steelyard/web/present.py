@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 
 from markupsafe import Markup
 
@@ -70,22 +70,21 @@ def _shown(key: _Key) -> Shown:
     found = judgements(question.claims, key.records)
     language = question.language
 
+    folder = question.id.rpartition("/")[0]
+    before = partial(render, lang=language, folder=folder)
+    after = partial(before, judgements=found)
+
     def choice(choice: Choice) -> ShownChoice:
-        return ShownChoice(
-            choice.letter,
-            render(choice.text, lang=language, prefix=f"{choice.letter}-"),
-            choice.correct,
-            render(choice.feedback, lang=language, judgements=found, prefix=f"{choice.letter}-feedback-")
-            if choice.feedback
-            else None,
-        )
+        letter = choice.letter
+        feedback = after(choice.feedback, prefix=f"{letter}-feedback-") if choice.feedback else None
+        return ShownChoice(letter, before(choice.text, prefix=f"{letter}-"), choice.correct, feedback)
 
     return Shown(
         question,
-        render(question.stem, lang=language, prefix="stem-"),
+        before(question.stem, prefix="stem-"),
         {c.letter: choice(c) for c in question.choices},
         tuple(
-            render(part.text, lang=language, judgements=found, prefix=f"part{number}-")
+            after(part.text, prefix=f"part{number}-")
             for number, part in enumerate(question.explanation)
             if part.letter is None
         ),

@@ -10,7 +10,6 @@ from datetime import UTC, datetime
 
 from flask import Blueprint, abort, flash, redirect, render_template, request, session, url_for
 from flask_babel import gettext as _
-from flask_wtf.csrf import CSRFError
 from werkzeug.wrappers import Response
 
 from steelyard import store
@@ -63,13 +62,15 @@ def answer(id: str) -> Page:
     if trouble := _trouble(place.shown, chosen):
         return _ask(place, trouble=trouble, status=400)
     if sitting is None and request.form.get("face") != place.shown.face:
-        changed = _("The question has been edited since you opened it. This is the new wording; please answer it.")
+        changed = _(
+            "The question has been edited since you opened it. This is the new wording; please answer it."
+        )
         return _ask(place, trouble=changed, status=409)
     _record(place, frozenset(chosen))
     return redirect(url_for(".show", id=id, attempt=attempt), 303)
 
 
-def forgery(error: CSRFError) -> Page | None:
+def forgery() -> Page | None:
     """Show the form again, with what was chosen, when its token is stale; None when this was no answer."""
     if request.endpoint != "questions.answer":
         return None
@@ -160,7 +161,9 @@ def _trouble(question: Shown, chosen: Collection[str]) -> str | None:
         return _("This question takes one answer. Please choose one.")
     guess = request.form.get("guess", "").strip()
     if question.figure and guess and parse_percent(guess) is None:
-        return _("The guess is a number of per cent, up to 100, such as 40. Leave it empty if you would rather not guess.")
+        return _(
+            "The guess is a number of per cent, up to 100, such as 40. Leave it empty if you would rather not guess."
+        )
     return None
 
 
@@ -199,7 +202,7 @@ def _record(place: _Place, chosen: frozenset[str]) -> None:
         attempt=place.attempt,
         question=question.id,
         chosen="".join(sorted(chosen)),
-        score=grade(question, chosen),
+        score=grade(question, chosen).score,
         language=question.language,
         now=now,
     )
@@ -211,12 +214,15 @@ def _record(place: _Place, chosen: frozenset[str]) -> None:
 
 def _tell(place: _Place) -> str:
     assert place.sitting is not None and place.seat is not None
+    chosen = frozenset(place.seat.chosen or "")
     return render_template(
         "questions/tell.html",
         place=place,
         quiz=_quiz(place),
-        chosen=set(place.seat.chosen or ""),
-        score=place.seat.score or 0.0,
+        chosen=chosen,
+        grade=grade(place.question, chosen),
+        found=len(chosen & place.question.key),
+        wrong=len(chosen - place.question.key),
         next=place.sitting.next,
     )
 

@@ -19,6 +19,12 @@ class Saving:
     technique: str
     findings: tuple[Finding, ...]
 
+    @property
+    def points(self) -> list[tuple[str, float]]:
+        """The marks on the beam: the first filled, the others hollow."""
+        kinds = ("measured", *("second" for _ in self.findings[1:]))
+        return [(kind, finding.value or 0.0) for kind, finding in zip(kinds, self.findings, strict=True)]
+
 
 def savings() -> tuple[Saving, ...]:
     """Return the techniques that records decide, the greatest saving first."""

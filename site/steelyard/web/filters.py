@@ -1,0 +1,77 @@
+"""Words and figures as the templates write them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from math import floor
+from urllib.parse import quote
+
+from babel.numbers import format_decimal, format_percent
+from flask import Flask
+from flask_babel import format_date, get_locale
+
+from steelyard.evidence import Finding
+from steelyard.settings import Settings
+from steelyard.web import cards, numbers, wording
+
+
+def init_app(app: Flask, settings: Settings) -> None:
+    app.jinja_env.globals["settings"] = settings
+    app.jinja_env.filters.update(
+        baseline_precision=baseline_precision,
+        change=cards.change,
+        day=day,
+        fill=fill,
+        how=how,
+        percent=numbers.percent,
+        points=points,
+        precision=wording.precision_words,
+        scale_low=scale_low,
+        selection=selection,
+        technique=cards.title,
+        whole_percent=whole_percent,
+        work=wording.work_words,
+    )
+
+
+def points(score: float) -> str:
+    """Return a sum of scores with at most one decimal: `4`, `4.5`."""
+    return format_decimal(score, format="0.#", locale=get_locale())
+
+
+def whole_percent(fraction: float) -> str:
+    return format_percent(fraction, format="#,##0%", locale=get_locale())
+
+
+def day(moment: datetime) -> str:
+    return format_date(moment, "long")
+
+
+def fill(pattern: str, path: str, line: int) -> str:
+    """Return the address of a line of a file, by the pattern of a setting."""
+    return pattern.replace("{path}", quote(path)).replace("{line}", str(line))
+
+
+def scale_low(fractions: Iterable[float]) -> float:
+    """Return where a beam has to begin to hold these figures: 0, or a multiple of −25 % below it, down to −100 %."""
+    return max(-1.0, min(0.0, floor(min(fractions) * 4) / 4))
+
+
+def baseline_precision(finding: Finding) -> str | None:
+    """Return the precision of the run that a finding was compared with."""
+    for difference in finding.differences:
+        if difference.field == "precision":
+            return str(difference.against)
+    return finding.setup.precision if finding.setup else None
+
+
+def how(finding: Finding) -> str:
+    return wording.how_words(finding.kind, finding.device)
+
+
+def selection(fields: Mapping[str, object]) -> str:
+    """Return which records a test means, for a learner: the technique, and what else was asked for."""
+    rest = ", ".join(f"{name} {value}" for name, value in fields.items() if name != "technique")
+    name = cards.title(fields["technique"])
+    return f"{name} ({rest})" if rest else name
