@@ -1,8 +1,8 @@
 """The one Markdown dialect: CommonMark, tables, strikethrough, math between dollars, and CJK-friendly text.
 
-CommonMark does not close `**…（PEFT）**の`: it takes the bracket for punctuation, after which a space has to follow.
-The CJK-friendly amendment lets an ideograph, a kana or a full-width mark beside a delimiter do for that space; and
-a line break between two such characters is no space at all.
+CommonMark does not close `**…（PEFT）**の`: it takes the bracket for punctuation, after which a space has
+to follow. The CJK-friendly amendment lets an ideograph, a kana or a full-width mark beside a delimiter do for
+that space; and a line break between two such characters is no space at all.
 """
 
 from __future__ import annotations
@@ -21,6 +21,13 @@ from markdown_it.rules_inline.state_inline import Scanned, StateInline
 from markdown_it.token import Token
 from markdown_it.utils import EnvType, OptionsDict
 from mdit_py_plugins.dollarmath import dollarmath_plugin
+
+_HTML = (
+    "a abbr b blockquote br code dd del details div dl dt em figcaption figure h3 h4 h5 h6 hr i img ins kbd "
+    "li mark ol p pre rp rt ruby s small span strong sub summary sup table tbody td th thead tr u ul var wbr"
+)
+HTML_TAGS = frozenset(_HTML.split())
+"""The elements of raw HTML that a page keeps; every other one is dropped."""
 
 _HANGUL = re.compile("[\u1100-\u11ff\u3130-\u318f\ua960-\ua97f\uac00-\ud7ff\uffa0-\uffdf]")
 

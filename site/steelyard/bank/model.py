@@ -124,8 +124,8 @@ class Claim(_Part):
 
     id: Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=60)]
     says: Annotated[str, Field(min_length=1, max_length=500)]
-    verdict: Verdict | None = None
-    """What the author teaches; None leaves it to the evidence."""
+    verdict: Verdict = "open"
+    """What the author teaches."""
     only_for: Annotated[str, Field(min_length=1, max_length=300)] | None = None
     tests: tuple[Test, ...] = ()
     line: int = 1

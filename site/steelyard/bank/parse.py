@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
+from typing import Any
 from unicodedata import normalize
 
 from markdown_it.token import Token
@@ -66,7 +67,7 @@ def parse_quiz(data: bytes, path: str, language: str) -> ParsedQuiz:
     block = frontmatter.split(lines, report)
     matter = frontmatter.read(block, QuizMatter, report) if block else None
     body = block.body if block else 0
-    tokens = _blocks(lines, body)
+    tokens, _ = _blocks(lines, body)
     first = next((i for i, t in enumerate(tokens) if t.type == "heading_open" and t.level == 0), None)
     title, start = "", body
     if first is None or tokens[first].tag != "h1":
@@ -104,12 +105,17 @@ def _decode(data: bytes, report: Report) -> list[str] | None:
     return lines
 
 
-def _blocks(lines: Sequence[str], begin: int) -> list[Token]:
-    """Return the block tokens of the lines from `begin`; their maps are lines of the file, from 0."""
+def _blocks(lines: Sequence[str], begin: int) -> tuple[list[Token], str]:
+    """Return the block tokens of the lines from `begin`, and the link definitions among those lines.
+
+    The tokens' maps are lines of the file, from 0.
+    """
     tokens: list[Token] = []
+    env: dict[str, Any] = {}
     # Blank lines in place of the front matter keep every map true.
-    _MD.block.parse("\n" * begin + "\n".join(lines[begin:]), _MD, {}, tokens)
-    return tokens
+    _MD.block.parse("\n" * begin + "\n".join(lines[begin:]), _MD, env, tokens)
+    places = sorted(definition["map"] for definition in env.get("references", {}).values())
+    return tokens, "\n".join(line for start, end in places for line in lines[start:end])
 
 
 def _map(token: Token) -> tuple[int, int]:
@@ -141,6 +147,8 @@ class _File:
         self.title: str | None = None
         self.sections: dict[Section, _Found] = {}
         self.languages: list[str] = []
+        self.definitions = ""
+        """The file's link definitions: a text that is shown apart from them takes them along."""
 
     def question(self, id: str, language: str | None) -> Parsed:
         block = frontmatter.split(self.lines, self.report)
@@ -163,9 +171,15 @@ class _File:
             language=language,
             path=self.report.path,
             title=self.title,
-            stem=_text(self.lines, stem.begin, stem.end),
+            stem=self.linked(_text(self.lines, stem.begin, stem.end)),
             choices=tuple(
-                Choice(c.letter, c.text, c.letter in key, c.feedback or feedback.get(c.letter)) for c in found
+                Choice(
+                    choice.letter,
+                    self.linked(choice.text),
+                    choice.letter in key,
+                    self.linked(choice.feedback) if choice.feedback else feedback.get(choice.letter),
+                )
+                for choice in found
             ),
             explanation=tuple(parts),
             type=type,
@@ -183,7 +197,7 @@ class _File:
 
     def find_sections(self, begin: int) -> None:
         """Find the title and the sections; a heading that is written wrongly is reported and mended once."""
-        tokens = _blocks(self.lines, begin)
+        tokens, self.definitions = _blocks(self.lines, begin)
         missing = set(SECTIONS) - {name for _, (_, name) in self.headings(tokens)}
         lines = list(self.lines)
         for i in range(begin, len(lines)):
@@ -194,7 +208,7 @@ class _File:
                 self.report(i + 1, 1, "E034", f'write "{lines[i]}", with two "#" and a space')
         if lines != self.lines:
             self.lines = lines
-            tokens = _blocks(lines, begin)
+            tokens, self.definitions = _blocks(lines, begin)
         self.cut(tokens, begin)
 
     def headings(self, tokens: Sequence[Token]) -> list[tuple[int, tuple[str, Section]]]:
@@ -340,7 +354,12 @@ class _File:
     def part(self, parts: list[Part], letter: str | None, begin: int, end: int) -> None:
         text = _text(self.lines, begin, end)
         if text.source:
-            parts.append(Part(letter, text))
+            parts.append(Part(letter, self.linked(text)))
+
+    def linked(self, text: Text) -> Text:
+        if self.definitions and "[" in text.source:
+            return replace(text, source=f"{text.source}\n\n{self.definitions}")
+        return text
 
     def check_feedback(self, letter: str, line: int, letters: set[str], has_feedback: set[str]) -> None:
         if letter not in letters:
