@@ -102,7 +102,9 @@ class Breakdown(_Part):
 
 
 class Memory(_Part):
-    peak_bytes: Bytes | None = Field(description="headline: the CUDA allocator's peak on a GPU, the ledger's elsewhere")
+    peak_bytes: Bytes | None = Field(
+        description="headline: the CUDA allocator's peak on a GPU, the ledger's elsewhere"
+    )
     static_bytes: Bytes | None = Field(description="alive between two steps")
     load_peak_bytes: Bytes | None = Field(description="peak while the model was loaded and prepared")
     reserved_bytes: Bytes | None = Field(description="the CUDA allocator's peak of reserved memory")
@@ -112,7 +114,8 @@ class Memory(_Part):
     peak_phase: Literal["load", "forward", "backward", "optimizer"] | None
     breakdown_at_peak: Breakdown | None
     timeline: list[tuple[Seconds, Bytes, Bytes, Bytes, Bytes, Bytes, Bytes, Bytes]] = Field(
-        default_factory=list, description="one step: [seconds, then live bytes of each kind in the order of KINDS]"
+        default_factory=list,
+        description="one step: [seconds, then live bytes of each kind in the order of KINDS]",
     )
 
     @model_validator(mode="after")

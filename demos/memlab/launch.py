@@ -1,0 +1,237 @@
+"""Run a demo: a fresh process for every run, progress on stderr, the result on stdout.
+
+The process that the user starts reads the command line and never loads torch. It starts itself (and `baseline.py`
+before itself) once per technique and seed, with the job in an environment variable; the child reports in JSON lines on
+its standard output. What the libraries say goes to a log that is shown only when a run fails.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+from memlab import record
+from memlab.setup import ADAPTER_OPTIONS, Refused, Setup, folder_for, parse, refuse, results_folder
+
+if TYPE_CHECKING:
+    from memlab.measure import Build
+
+_JOB = "MEMLAB_JOB"
+_QUIET = {
+    "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "TOKENIZERS_PARALLELISM": "false",
+    "TRANSFORMERS_VERBOSITY": "error",
+}
+_STAGES = {
+    "load": "loading",
+    "evaluate": "evaluating on held-out text",
+    "train": "training, the clean pass",
+    "ledger": "one step under the ledger",
+}
+
+
+def main(technique: str, about: str | None, build: Build, *, lr: float, adapters: bool = False) -> None:
+    """Run the demo that the command line asks for.
+
+    `about` is the demo's docstring, `lr` its default learning rate, `adapters` whether it has a rank and an alpha.
+    Leaves with status 2 on bad input, 1 when a run failed, 130 on Ctrl-C. Running out of memory is a result.
+    """
+    script = Path(sys.argv[0]).resolve()
+    try:
+        setup, theirs = parse(
+            sys.argv[1:], technique=technique, about=about or "", lr=lr, adapters=adapters, home=script.parent
+        )
+        if _JOB in os.environ:
+            _child(technique, build, setup, _Job(**json.loads(os.environ[_JOB])))
+        else:
+            _parent(script, setup, theirs)
+    except Refused as error:
+        refuse(technique, error)
+    except KeyboardInterrupt:
+        sys.stderr.write(f"{technique}.py: stopped\n")
+        raise SystemExit(130) from None
+
+
+@dataclass(frozen=True)
+class _Job:
+    """What a child is told beyond its command line."""
+
+    seed: int
+    command: str
+
+
+@dataclass(frozen=True)
+class _Run:
+    script: Path
+    arguments: list[str]
+    job: _Job
+
+
+# ---- the parent ------------------------------------------------------------------------------------------------
+
+
+def _parent(script: Path, setup: Setup, theirs: record.Record | None) -> None:
+    home = script.parent
+    records = _run_all(_plan(script, setup, theirs))
+    for one in records:
+        # A failure is no result: it is kept for its owner, and never published.
+        published = setup.publish and one.status != "failed"
+        path = one.write(results_folder(one.device, home) if published else folder_for(setup, home))
+        sys.stderr.write(f"wrote {_short(path)}\n")
+    if setup.json:
+        print(json.dumps([one.model_dump(mode="json") for one in records], indent=1))
+    else:
+        from memlab import report
+
+        others = (
+            report.read_folder(folder_for(setup, home)),
+            report.read_folder(results_folder(records[0].device, home)),
+        )
+        report.show(records, theirs=theirs, others=[one for folder in others for one in folder])
+        for path in report.draw(records, folder_for(setup, home)):
+            sys.stderr.write(f"wrote {_short(path)}\n")
+    if any(one.status == "failed" for one in records):
+        raise SystemExit(1)
+
+
+def _short(path: Path) -> str:
+    return os.path.relpath(path) if path.is_relative_to(Path.cwd()) else str(path)
+
+
+def _plan(script: Path, setup: Setup, theirs: record.Record | None) -> list[_Run]:
+    """List the runs: for each seed the baseline and then the technique, so that a drift of the machine hits both."""
+    if theirs is not None:
+        return [_run(script, setup, theirs.setup.seed, foreign=("like",))]
+    runs = []
+    for seed in range(setup.seeds):
+        if script.name != "baseline.py":
+            # The baseline has no adapters, and a learning rate of its own.
+            runs.append(_run(script.with_name("baseline.py"), setup, seed, foreign=(*ADAPTER_OPTIONS, "lr")))
+        runs.append(_run(script, setup, seed))
+    return runs
+
+
+def _run(script: Path, setup: Setup, seed: int, foreign: Sequence[str] = ()) -> _Run:
+    shown = setup.arguments(leave_out=("json", "out", "publish", *foreign))
+    command = shlex.join(["python", f"demos/{script.name}", *shown])
+    return _Run(script, setup.arguments(leave_out=("json", *foreign)), _Job(seed, command))
+
+
+def _run_all(runs: list[_Run]) -> list[record.Record]:
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.fields[name]}"),
+        BarColumn(bar_width=20),
+        TimeElapsedColumn(),
+        TextColumn("{task.description}"),
+    )
+    records = []
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+        for run in runs:
+            task = progress.add_task("starting", name=f"{run.script.stem}, seed {run.job.seed}", total=None)
+
+            def show(message: dict[str, Any], task: Any = task) -> None:
+                progress.update(
+                    task,
+                    description=_STAGES[message["stage"]],
+                    completed=message["done"],
+                    total=message["of"],
+                )
+
+            result = _run_one(run, show)
+            progress.update(task, description=_outcome(result), completed=1, total=1)
+            records.append(result)
+    return records
+
+
+def _run_one(run: _Run, show: Any) -> record.Record:
+    """Run one child to its end and return its record. Raises Refused when the child refuses its input."""
+    heard: dict[str, Any] = {}
+    with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as log:
+        with subprocess.Popen(  # noqa: S603
+            [sys.executable, str(run.script), *run.arguments],
+            env=os.environ | _QUIET | {_JOB: json.dumps(vars(run.job))},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            text=True,
+            encoding="utf-8",
+        ) as child:
+            assert child.stdout is not None
+            try:
+                for line in child.stdout:
+                    message = json.loads(line)
+                    heard |= message
+                    if "stage" in message:
+                        show(message)
+            except BaseException:
+                child.kill()
+                raise
+        log.seek(0)
+        last_words = "".join(log.readlines()[-30:])
+    if "refused" in heard:
+        raise Refused(heard["refused"])
+    if "record" not in heard and "begun" not in heard:
+        sys.stderr.write(last_words)
+        raise SystemExit(f"{run.script.name}: could not start (status {child.returncode}); see above")
+    result = _read(heard, child.returncode)
+    if result.status == "failed":
+        sys.stderr.write(last_words)
+    return result
+
+
+def _read(heard: dict[str, Any], code: int) -> record.Record:
+    """Return the child's record, or make one for a child that ended without: the system kills what takes too much."""
+    if "record" in heard:
+        return record.Record.model_validate_json(heard["record"])
+    killed = os.name == "posix" and code == -signal.SIGKILL
+    reason = "killed, most likely for lack of memory" if killed else f"ended with status {code}"
+    begun = json.loads(heard["begun"]) | {
+        "status": "oom" if killed else "failed",
+        "message": f"{reason}, while {_STAGES[heard['stage']]}",
+    }
+    return record.Record.model_validate_json(json.dumps(begun))
+
+
+def _outcome(result: record.Record) -> str:
+    if result.status != "ok":
+        return f"{result.status}: {result.message}"
+    return "done"
+
+
+# ---- the child -------------------------------------------------------------------------------------------------
+
+
+def _child(technique: str, build: Build, setup: Setup, job: _Job) -> None:
+    """Measure once and report to the parent, which is the only one to read our standard output."""
+    channel = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)  # whatever a library prints belongs into the log
+
+    def tell(**message: Any) -> None:
+        channel.write(json.dumps(message) + "\n")
+        channel.flush()
+
+    tell(stage="load", done=0, of=1)
+    try:
+        from memlab import measure
+
+        run = measure.Run(technique, setup, seed=job.seed, command=job.command)
+    except Refused as error:
+        tell(refused=str(error))
+        return
+    tell(begun=run.record("failed", None).model_dump_json())
+    result = run.measure(build, lambda stage, done, of: tell(stage=stage, done=done, of=of))
+    tell(record=result.model_dump_json())

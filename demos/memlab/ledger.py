@@ -1,0 +1,281 @@
+"""The ledger: which bytes are alive during a training step, of what kind each is, and when the peak was.
+
+`Ledger` is a `TorchDispatchMode`: it sees every operator that runs below autograd and autocast, on real CPU
+tensors, real CUDA tensors and fake tensors alike. It keeps one append-only log of births and deaths of
+*storages* (the memory behind tensors: two views share one), and works everything out after the fact, in time
+proportional to the log. Kinds are decided late, because only later events tell what a storage was for:
+
+| Kind | What earns it |
+|---|---|
+| weights | a parameter or buffer of the base model, by identity; NF4's quantization state goes with its weight |
+| adapters | any other parameter or buffer of the model |
+| gradients | what a parameter's `.grad` holds when autograd has finished accumulating it |
+| optimizer | a tensor in `optimizer.state` |
+| activations | born in the forward pass and still alive at its end: what the backward pass was promised |
+| other | a parameter's copy in another dtype, made in the forward pass (autocast's half-precision weights); whatever was alive before and belongs to nobody above, such as the batch |
+| temporaries | the rest: born and gone inside one phase |
+
+Memory that a kernel allocates and frees inside one operator is out of sight, as is what the CUDA allocator
+adds by rounding; the clean pass beside the ledger measures the allocator itself.
+"""
+
+from __future__ import annotations
+
+import time
+import weakref
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import accumulate, pairwise
+from types import TracebackType
+from typing import Any
+
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from memlab.record import KINDS, Breakdown
+
+_CAST = torch.ops.aten._to_copy.default
+
+
+@dataclass(slots=True, eq=False)
+class Entry:
+    """One storage: its size, the phase it was born in (None: it was there before), and its kind once known."""
+
+    nbytes: int
+    born: str | None
+    kind: str | None = None
+
+
+@dataclass(frozen=True)
+class Peak:
+    """The instant at which most bytes were alive."""
+
+    total: int
+    phase: str | None
+    breakdown: Breakdown
+
+
+class Ledger(TorchDispatchMode):
+    """Log the births and deaths of storages on one type of device while it is active.
+
+    Use: `watch` the model, then enter the ledger, and wrap the parts of the step in `phase(...)`; afterwards ask
+    for `peak()`, `breakdown_at(...)` and `timeline()`.
+    """
+
+    def __init__(self, device_type: str) -> None:
+        super().__init__()
+        self._device_type = device_type
+        self._alive: dict[int, Entry] = {}
+        self._references: dict[int, weakref.ref[torch.UntypedStorage]] = {}
+        self._before: list[tuple[Entry, int]] = []
+        self._events: list[tuple[float, Entry, int]] = []
+        self._phases: list[tuple[int, str | None]] = [(0, None)]
+        self._phase: str | None = None
+        self._optimizer: torch.optim.Optimizer | None = None
+        self._hooks: list[torch.utils.hooks.RemovableHandle] = []
+
+    # ---- what is watched -------------------------------------------------------------------------------------
+
+    def watch(
+        self,
+        model: torch.nn.Module,
+        optimizer: torch.optim.Optimizer,
+        is_base: Callable[[torch.Tensor], bool] = lambda tensor: True,
+    ) -> None:
+        """Learn which storages are weights, adapters, gradients and optimizer state; call it before entering.
+
+        `is_base` tells the base model's parameters and buffers from those that a technique added.
+        """
+        for tensor in (*model.parameters(), *model.buffers()):
+            self.claim("weights" if is_base(tensor) else "adapters", _with_quantization_state(tensor))
+        for parameter in model.parameters():
+            if parameter.grad is not None:
+                self.claim("gradients", [parameter.grad])
+            if parameter.requires_grad:
+                self._hooks.append(parameter.register_post_accumulate_grad_hook(self._claim_gradient))
+        self._optimizer = optimizer
+        self._claim_optimizer_state()
+
+    def claim(self, kind: str, tensors: Iterable[torch.Tensor]) -> None:
+        """Say of what kind the storages behind `tensors` are, whenever they were born."""
+        for tensor in tensors:
+            if tensor.device.type == self._device_type:
+                self._entry(tensor, born=None).kind = kind
+
+    def _claim_gradient(self, parameter: torch.Tensor) -> None:
+        if parameter.grad is not None:
+            self.claim("gradients", [parameter.grad])
+
+    def _claim_optimizer_state(self) -> None:
+        if self._optimizer is not None:
+            for state in self._optimizer.state.values():
+                self.claim(
+                    "optimizer", (value for value in state.values() if isinstance(value, torch.Tensor))
+                )
+
+    # ---- the log ---------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def phase(self, name: str) -> Iterator[None]:
+        """Name the part of the step that runs inside: `forward`, `backward` or `optimizer`."""
+        self._enter_phase(name)
+        try:
+            yield
+        finally:
+            if name == "forward":
+                for entry in self._alive.values():
+                    if entry.kind is None and entry.born == name:
+                        entry.kind = "activations"
+            elif name == "optimizer":
+                self._claim_optimizer_state()
+            self._enter_phase(None)
+
+    def _enter_phase(self, name: str | None) -> None:
+        self._phase = name
+        self._phases.append((len(self._events), name))
+
+    def __torch_dispatch__(
+        self,
+        func: Any,
+        types: Any,
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:
+        kwargs = kwargs or {}
+        for tensor in _tensors((*args, *kwargs.values())):
+            if tensor.device.type == self._device_type:
+                self._entry(tensor, born=None)
+        result = func(*args, **kwargs)
+        for tensor in _tensors((result,)):
+            if tensor.device.type == self._device_type:
+                self._entry(tensor, born=self._phase or "between")
+        if func is _CAST and self._phase == "forward":
+            self._mark_copy_of_parameter(args[0], result)
+        return result
+
+    def _mark_copy_of_parameter(self, source: torch.Tensor, copy: torch.Tensor) -> None:
+        if source.device.type == copy.device.type == self._device_type:
+            entry = self._entry(copy, born=None)
+            if entry.kind is None and self._entry(source, born=None).kind in ("weights", "adapters"):
+                entry.kind = "other"
+
+    def _entry(self, tensor: torch.Tensor, born: str | None) -> Entry:
+        """Return the entry of the storage behind `tensor`, opening one if it is new or has changed its size."""
+        storage = tensor.untyped_storage()
+        key = storage._cdata
+        entry = self._alive.get(key)
+        if entry is None:
+            entry = self._alive[key] = Entry(storage.nbytes(), born)
+            self._references[key] = weakref.ref(storage, lambda _: self._bury(key))
+            if born is None:
+                # Nobody saw it being made, so it was there before: it counts from the start.
+                self._before.append((entry, entry.nbytes))
+            else:
+                self._events.append((time.perf_counter(), entry, entry.nbytes))
+        elif entry.nbytes != storage.nbytes():
+            self._events.append((time.perf_counter(), entry, storage.nbytes() - entry.nbytes))
+            entry.nbytes = storage.nbytes()
+        return entry
+
+    def _bury(self, key: int) -> None:
+        del self._references[key]
+        entry = self._alive.pop(key)
+        self._events.append((time.perf_counter(), entry, -entry.nbytes))
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc_value: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        super().__exit__(exc_type, exc_value, traceback)
+        self._claim_optimizer_state()
+        self._references.clear()  # from here on deaths are no longer of interest
+        for hook in self._hooks:
+            hook.remove()
+
+    # ---- what the log tells ----------------------------------------------------------------------------------
+
+    def peak(self, phase: str | None = None) -> Peak:
+        """Return the instant with most bytes alive: of the whole log, or of one phase, its beginning included.
+
+        Raises ValueError when nothing happened in that phase.
+        """
+        totals = self._totals()
+        instants: Sequence[int] = range(len(totals))
+        if phase is not None:
+            instants = [
+                i for start, end, name in self._stretches() if name == phase for i in range(start, end + 1)
+            ]
+        if not instants:
+            raise ValueError(f"nothing was logged in the phase {phase!r}")
+        best = max(instants, key=totals.__getitem__)
+        # An instant between two phases belongs to the one whose event led to it.
+        where = next((name for start, end, name in self._stretches() if start < best <= end), None)
+        return Peak(totals[best], phase or where, self._breakdowns([best])[0])
+
+    def alive(self) -> Breakdown:
+        """Return what is alive after the last event."""
+        return self._breakdowns([len(self._events)])[0]
+
+    def timeline(self, points: int = 300) -> list[tuple[float, int, int, int, int, int, int, int]]:
+        """Return at most `points` instants: seconds since the first, then bytes by kind in the order of `KINDS`.
+
+        The log is cut into equal stretches and each gives its highest instant, so the peak is always among them.
+        """
+        totals = self._totals()
+        stretches = min(points - 2, len(totals)) or 1
+        edges = [round(i * len(totals) / stretches) for i in range(stretches + 1)]
+        chosen = {max(range(low, high), key=totals.__getitem__) for low, high in pairwise(edges)}
+        indices = sorted(chosen | {0, len(totals) - 1})
+        start = self._events[0][0] if self._events else 0.0
+        return [
+            (round(self._events[max(index - 1, 0)][0] - start, 6), *_in_order(breakdown))
+            for index, breakdown in zip(indices, self._breakdowns(indices), strict=True)
+        ]
+
+    def _totals(self) -> list[int]:
+        """Bytes alive before any event and after each: one more than there are events."""
+        base = sum(nbytes for _, nbytes in self._before)
+        return list(accumulate((delta for _, _, delta in self._events), initial=base))
+
+    def _stretches(self) -> Iterator[tuple[int, int, str | None]]:
+        """Yield (first, last, phase): the instants of `_totals` between which a phase ran, both included."""
+        for (start, name), (end, _) in pairwise([*self._phases, (len(self._events), None)]):
+            yield start, end, name
+
+    def _breakdowns(self, indices: list[int]) -> list[Breakdown]:
+        """The breakdown at each instant; `indices` ascend."""
+        alive = dict.fromkeys(KINDS, 0)
+        for entry, nbytes in self._before:
+            alive[entry.kind or "other"] += nbytes
+        found, done = [], 0
+        for index in indices:
+            for _, entry, delta in self._events[done:index]:
+                alive[entry.kind or ("other" if entry.born is None else "temporaries")] += delta
+            done = index
+            found.append(Breakdown(**alive))
+        return found
+
+
+def _in_order(breakdown: Breakdown) -> tuple[int, int, int, int, int, int, int]:
+    b = breakdown
+    return b.weights, b.adapters, b.gradients, b.optimizer, b.activations, b.temporaries, b.other
+
+
+def _tensors(values: Iterable[Any]) -> Iterator[torch.Tensor]:
+    for value in values:
+        if isinstance(value, torch.Tensor):
+            yield value
+        elif isinstance(value, list | tuple):
+            yield from _tensors(value)
+
+
+def _with_quantization_state(tensor: torch.Tensor) -> Iterator[torch.Tensor]:
+    """Yield `tensor` and, for a bitsandbytes weight, the tensors of its (nested) quantization state."""
+    yield tensor
+    state = getattr(tensor, "quant_state", None)
+    while state is not None:
+        yield from _tensors(vars(state).values())
+        state = getattr(state, "state2", None)

@@ -1,0 +1,380 @@
+"""Measure one run: load, train, and fill the record.
+
+Two passes over the same plain training step: a clean one for time and the allocator's peak, then one step under the
+ledger for where the bytes are. Nothing is evaluated, moved or emptied inside the measured window.
+"""
+
+from __future__ import annotations
+
+import gc
+import importlib.metadata
+import math
+import platform
+import statistics
+import subprocess
+import time
+import traceback
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch.utils.weak import WeakIdKeyDictionary
+
+from memlab import data, hardware, record
+from memlab.ledger import Ledger
+from memlab.model import Source, find
+from memlab.setup import Setup
+
+Tell = Callable[[str, int, int], None]
+"""Called with what is being done, how much of it is done, and of how much."""
+
+Build = Callable[["Lab"], tuple[torch.nn.Module, torch.optim.Optimizer]]
+
+
+class Lab:
+    """What a demo's `build(lab)` works with."""
+
+    def __init__(self, setup: Setup, seed: int, source: Source, device: torch.device) -> None:
+        self.setup = setup
+        self.seed = seed
+        self.device = device
+        self.base_dtype: str | None = None
+        self._source = source
+        self._base = WeakIdKeyDictionary()
+
+    @property
+    def mixed(self) -> bool:
+        """Whether trained weights are fp32 under bf16 autocast; otherwise everything is bf16."""
+        return self.setup.precision == "mixed"
+
+    def load_model(self, dtype: Literal["float32", "bfloat16"]) -> torch.nn.Module:
+        """Return the base model on the device, its weights stored as `dtype`."""
+        self.base_dtype = dtype
+        model = self._source.load(getattr(torch, dtype), self.device)
+        for tensor in (*model.parameters(), *model.buffers()):
+            self._base[tensor] = True
+        torch.manual_seed(self.seed)  # whatever a technique draws next depends on the seed alone
+        return model
+
+    def optimizer(self, model: torch.nn.Module) -> torch.optim.Optimizer:
+        """Return AdamW over the trainable parameters; fused, since the default kernel adds to the peak."""
+        trainable = [parameter for parameter in model.parameters() if parameter.requires_grad]
+        assert self.setup.lr is not None
+        return torch.optim.AdamW(trainable, lr=self.setup.lr, fused=True)
+
+    def autocast(self) -> AbstractContextManager[Any]:
+        """The context of every forward pass."""
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.mixed)
+
+    def is_base(self, tensor: torch.Tensor) -> bool:
+        """Whether `tensor` is a parameter or buffer of the base model as it was loaded."""
+        return tensor in self._base
+
+
+def _no_phase(name: str) -> AbstractContextManager[None]:
+    return nullcontext()
+
+
+@dataclass(frozen=True)
+class Trainer:
+    """The plain training step, the same for every technique and every pass."""
+
+    lab: Lab
+    model: torch.nn.Module
+    optimizer: torch.optim.Optimizer
+
+    def step(
+        self, batch: data.Batch, phase: Callable[[str], AbstractContextManager[None]] = _no_phase
+    ) -> torch.Tensor:
+        """Train on one batch and return its loss, a scalar on the device."""
+        with phase("forward"), self.lab.autocast():
+            loss = self.model(**batch).loss
+        with phase("backward"):
+            loss.backward()
+        with phase("optimizer"):
+            self.optimizer.step()
+            self.optimizer.zero_grad(set_to_none=True)
+        return loss.detach()
+
+    def timed_step(self, batch: data.Batch) -> tuple[float, float]:
+        """Train on one batch; return its loss and the seconds it took, the device's work included."""
+        start = time.perf_counter()
+        loss = self.step(batch).item()  # reading the loss waits for the device ...
+        hardware.synchronize(self.lab.device)  # ... but not for the optimizer behind it
+        return loss, time.perf_counter() - start
+
+    def evaluate(self, batches: Sequence[data.Batch]) -> float:
+        """Return the mean loss per predicted token, in nats."""
+        total = tokens = 0.0
+        self.model.eval()
+        with torch.no_grad(), self.lab.autocast():
+            for batch in batches:
+                predicted = int((batch["labels"][:, 1:] != data.IGNORED).sum())
+                total += self.model(**batch).loss.item() * predicted
+                tokens += predicted
+        self.model.train()
+        return total / tokens
+
+    def ledger_step(self, batch: data.Batch) -> Ledger:
+        """Train on one batch under the ledger."""
+        ledger = Ledger(self.lab.device.type)
+        ledger.watch(self.model, self.optimizer, self.lab.is_base)
+        ledger.claim("other", batch.values())
+        with ledger:
+            self.step(batch, ledger.phase)
+        return ledger
+
+
+# ---- one run ---------------------------------------------------------------------------------------------------
+
+
+class Run:
+    """One technique measured once, in this process. A record can be made of what it has found at any time."""
+
+    def __init__(self, technique: str, setup: Setup, *, seed: int, command: str) -> None:
+        """Find out what is to be run. Raises Refused, before anything is loaded, for what only libraries can judge."""
+        device = hardware.choose(setup.device)
+        self.technique = technique
+        self.command = command
+        self.source = find(setup)
+        self.parameters = self.source.count_parameters()
+        self.text = data.load(setup.dataset)
+        self.lab = Lab(setup, seed, self.source, device)
+        self.doing = "loading"
+        self.warning: str | None = None
+        self.model: torch.nn.Module | None = None
+        self.ledger: Ledger | None = None
+        self.load_peak: int | None = None
+        self.losses: list[float] = []
+        self.seconds: list[float] = []
+        self.eval_before: float | None = None
+        self.eval_after: float | None = None
+        self.static: int | None = None
+        self.allocator: dict[str, int] = {}
+        self.process: int | None = None
+
+    def measure(self, build: Build, tell: Tell) -> record.Record:
+        """Load, train and weigh; return the record.
+
+        Running out of memory gives a record with status `oom` and what was reached, any other error one with status
+        `failed`.
+        """
+        try:
+            self._go(build, tell)
+        except Exception as error:
+            if _is_out_of_memory(error):
+                return self.record("oom", f"out of memory while {self.doing}: {_first_line(error)}")
+            traceback.print_exc()  # for the log; the record holds one line
+            return self.record("failed", f"{type(error).__name__} while {self.doing}: {_first_line(error)}")
+        return self.record("ok", self.warning)
+
+    def _go(self, build: Build, tell: Tell) -> None:
+        lab, setup = self.lab, self.lab.setup
+        cuda = lab.device.type == "cuda"
+        total = setup.warmup + setup.steps
+
+        tell("load", 0, 1)
+        loading = Ledger(lab.device.type)
+        with loading:
+            self.model, optimizer = build(lab)
+        self.load_peak = torch.cuda.max_memory_allocated() if cuda else loading.peak().total
+        del loading
+        trainer = Trainer(lab, self.model, optimizer)
+        tokenize, end = self.source.tokenizer()
+        size: dict[str, Any] = {"batch": setup.batch, "seq": setup.seq}
+        # One batch more than the clean pass needs: the ledger's step trains on it.
+        batches = _onto(
+            lab.device, data.training_batches(self.text, tokenize, end, **size, n=total + 1, seed=lab.seed)
+        )
+        held_out = _onto(lab.device, data.held_out_batches(self.text, tokenize, end, **size))
+
+        self.doing = "evaluating"
+        tell("evaluate", 0, 1)
+        self.eval_before = trainer.evaluate(held_out)
+
+        self.doing = "training"
+        gc.collect()
+        for index, batch in enumerate(batches[:total]):
+            tell("train", index, total)
+            if index == setup.warmup and cuda:
+                torch.cuda.reset_peak_memory_stats()
+            loss, seconds = trainer.timed_step(batch)
+            if not math.isfinite(loss):
+                raise ArithmeticError(f"the loss of step {index} is {loss}; lower --lr")
+            self.losses.append(loss)
+            if index >= setup.warmup:
+                self.seconds.append(seconds)
+        if cuda:
+            self.static = torch.cuda.memory_allocated()
+            self._read_allocator()
+
+        self.doing = "evaluating"
+        tell("evaluate", 0, 1)
+        self.eval_after = trainer.evaluate(held_out)
+
+        self.doing = "keeping the ledger"
+        tell("ledger", 0, 1)
+        ledger = trainer.ledger_step(batches[total])
+        self.ledger = ledger
+        if not cuda:
+            self.static = ledger.alive().total
+        self.process = _process_bytes(cuda)
+        self._compare(ledger.peak().total)
+
+    def _read_allocator(self) -> None:
+        stats = torch.cuda.memory_stats()
+        self.allocator = {
+            "peak": torch.cuda.max_memory_allocated(),
+            "reserved": torch.cuda.max_memory_reserved(),
+            "retries": stats.get("num_alloc_retries", 0),
+        }
+
+    def _compare(self, ledger_peak: int) -> None:
+        peak = self.allocator.get("peak")
+        if peak and abs(ledger_peak / peak - 1) > 0.01:
+            self.warning = f"the ledger's peak is {ledger_peak / peak - 1:+.1%} off the allocator's"
+
+    def record(self, status: Literal["ok", "oom", "failed"], message: str | None) -> record.Record:
+        """Return the record of what has been found so far."""
+        if status != "ok" and self.lab.device.type == "cuda":
+            self._read_allocator()
+        peak = self.ledger.peak() if self.ledger else None
+        return record.Record(
+            technique=self.technique,
+            mode="measured",
+            status=status,
+            message=message,
+            setup=self._setup(),
+            device=hardware.describe(self.lab.device),
+            memory=record.Memory(
+                peak_bytes=self.allocator.get("peak", peak.total if peak else None),
+                static_bytes=self.static,
+                load_peak_bytes=self.load_peak,
+                reserved_bytes=self.allocator.get("reserved"),
+                process_bytes=self.process,
+                allocator_retries=self.allocator.get("retries"),
+                ledger_peak_bytes=peak.total if peak else None,
+                peak_phase=peak.phase if peak else None,
+                breakdown_at_peak=peak.breakdown if peak else None,
+                timeline=self.ledger.timeline() if self.ledger else [],
+            ),
+            speed=self._speed(),
+            learning=self._learning(),
+            origin=origin(self.command),
+        )
+
+    def _setup(self) -> record.Setup:
+        setup = self.lab.setup
+        adapters = (
+            {str(p.dtype) for p in self.model.parameters() if not self.lab.is_base(p)}
+            if self.model
+            else set()
+        )
+        assert setup.lr is not None
+        return record.Setup(
+            model=self.source.label,
+            parameters=self.parameters,
+            batch=setup.batch,
+            seq=setup.seq,
+            steps=setup.steps,
+            warmup=setup.warmup,
+            seed=self.lab.seed,
+            precision=setup.precision,
+            autocast="bfloat16" if self.lab.mixed else None,
+            base_dtype=self.lab.base_dtype or "not loaded",
+            adapter_dtype=_names(adapters) if adapters else None,
+            rank=setup.rank,
+            alpha=setup.alpha,
+            lr=setup.lr,
+            optimizer="AdamW (fused)",
+            attention=self.source.attention,
+            loss_kernel="cross_entropy (fp32 logits)",
+            data_sha256=self.text.sha256,
+        )
+
+    def _speed(self) -> record.Speed:
+        if not self.seconds:
+            return record.Speed(step_seconds=None, tokens_per_second=None)
+        median = statistics.median(self.seconds)
+        tokens = self.lab.setup.batch * self.lab.setup.seq  # sequences are packed: no token is padding
+        return record.Speed(
+            step_seconds=record.Spread(median=median, min=min(self.seconds), max=max(self.seconds)),
+            tokens_per_second=tokens / median,
+        )
+
+    def _learning(self) -> record.Learning | None:
+        if self.model is None:
+            return None
+        return record.Learning(
+            trainable_parameters=sum(p.numel() for p in self.model.parameters() if p.requires_grad),
+            total_parameters=sum(p.numel() for p in self.model.parameters()),
+            losses=self.losses,
+            eval_loss_before=self.eval_before,
+            eval_loss_after=self.eval_after,
+        )
+
+
+def _names(dtypes: set[str]) -> str:
+    return " and ".join(sorted(dtype.removeprefix("torch.") for dtype in dtypes))
+
+
+def _onto(device: torch.device, batches: list[data.Batch]) -> list[data.Batch]:
+    return [{name: tensor.to(device) for name, tensor in batch.items()} for batch in batches]
+
+
+def _process_bytes(cuda: bool) -> int | None:
+    return hardware.gpu_held_bytes() if cuda else hardware.process_peak_bytes()
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    """CUDA raises a type of its own; the CPU's allocator raises a plain RuntimeError that says so."""
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or (
+        isinstance(error, RuntimeError) and "DefaultCPUAllocator" in str(error)
+    )
+
+
+def _first_line(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    line = "".join(c for c in (lines[0] if lines else "no message") if c.isprintable())
+    return line[:300]
+
+
+# ---- where a record comes from ---------------------------------------------------------------------------------
+
+_VERSIONS = ("torch", "transformers", "peft", "bitsandbytes", "deepspeed")
+
+
+def origin(command: str) -> record.Origin:
+    """Return what it takes to run this again: command, commit, versions."""
+    return record.Origin(
+        command=command,
+        commit=_commit(),
+        versions={name: _version(name) for name in _VERSIONS} | {"python": platform.python_version()},
+        created=datetime.now(UTC),
+    )
+
+
+def _version(package: str) -> str | None:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _commit() -> str | None:
+    """Return the commit of this checkout, marked when the lab's own code differs from it; None without git."""
+    demos = Path(__file__).parents[1]
+
+    def git(*arguments: str) -> str:
+        command = ["git", "-C", str(demos), *arguments]
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=30).stdout.strip()  # noqa: S603
+
+    try:
+        changed = git("status", "--porcelain", "--", "*.py", "memlab")
+        return git("rev-parse", "HEAD") + ("+changes" if changed else "")
+    except (OSError, subprocess.SubprocessError):
+        return None

