@@ -54,7 +54,7 @@ def main(technique: str, about: str | None, build: Build, *, lr: float, adapters
         if _JOB in os.environ:
             _child(technique, build, setup, _Job(**json.loads(os.environ[_JOB])))
         else:
-            _parent(script, setup, theirs)
+            _parent(script, setup, theirs, lr)
     except Refused as error:
         refuse(technique, error)
     except KeyboardInterrupt:
@@ -80,9 +80,9 @@ class _Run:
 # ---- the parent ------------------------------------------------------------------------------------------------
 
 
-def _parent(script: Path, setup: Setup, theirs: record.Record | None) -> None:
+def _parent(script: Path, setup: Setup, theirs: record.Record | None, lr: float) -> None:
     home = script.parent
-    records = _run_all(_plan(script, setup, theirs))
+    records = _run_all(_plan(script, setup, theirs, lr))
     for one in records:
         # A failure is no result: it is kept for its owner, and never published.
         published = setup.publish and one.status != "failed"
@@ -108,23 +108,25 @@ def _short(path: Path) -> str:
     return os.path.relpath(path) if path.is_relative_to(Path.cwd()) else str(path)
 
 
-def _plan(script: Path, setup: Setup, theirs: record.Record | None) -> list[_Run]:
+def _plan(script: Path, setup: Setup, theirs: record.Record | None, lr: float) -> list[_Run]:
     """List the runs: for each seed the baseline and then the technique, so that a drift of the machine hits both."""
+    usual = ("lr",) if setup.lr == lr else ()
     if theirs is not None:
-        return [_run(script, setup, theirs.setup.seed, foreign=("like",))]
+        return [_run(script, setup, theirs.setup.seed, leave_out=("like", *usual))]
     runs = []
     for seed in range(setup.seeds):
         if script.name != "baseline.py":
             # The baseline has no adapters, and a learning rate of its own.
-            runs.append(_run(script.with_name("baseline.py"), setup, seed, foreign=(*ADAPTER_OPTIONS, "lr")))
-        runs.append(_run(script, setup, seed))
+            baseline = script.with_name("baseline.py")
+            runs.append(_run(baseline, setup, seed, leave_out=(*ADAPTER_OPTIONS, "lr")))
+        runs.append(_run(script, setup, seed, leave_out=usual))
     return runs
 
 
-def _run(script: Path, setup: Setup, seed: int, foreign: Sequence[str] = ()) -> _Run:
-    shown = setup.arguments(leave_out=("json", "out", "publish", *foreign))
+def _run(script: Path, setup: Setup, seed: int, leave_out: Sequence[str]) -> _Run:
+    shown = setup.arguments(leave_out=("json", "out", "publish", *leave_out))
     command = shlex.join(["python", f"demos/{script.name}", *shown])
-    return _Run(script, setup.arguments(leave_out=("json", *foreign)), _Job(seed, command))
+    return _Run(script, setup.arguments(leave_out=("json", *leave_out)), _Job(seed, command))
 
 
 def _run_all(runs: list[_Run]) -> list[record.Record]:
