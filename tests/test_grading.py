@@ -1,0 +1,132 @@
+"""Every scoring rule keeps its promises, for every question and every answer."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import get_args
+
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from steelyard.bank.model import Choice, Question, Scoring, Text
+from steelyard.grading import grade, score
+
+RULES: tuple[Scoring, ...] = get_args(Scoring)
+LETTERS = "ABCDEFGHIJ"
+
+
+@st.composite
+def answers(draw):
+    """Return the number of choices, the key (never empty) and the ticked letters."""
+    letters = LETTERS[: draw(st.integers(2, len(LETTERS)))]
+    key = draw(st.frozensets(st.sampled_from(letters), min_size=1))
+    return len(letters), key, draw(st.frozensets(st.sampled_from(letters)))
+
+
+def question(scoring: Scoring, key: str, choices: int = 4) -> Question:
+    listed = tuple(Choice(letter, Text(letter), letter in key) for letter in LETTERS[:choices])
+    return Question("q", "en", "q.en.md", "Title", Text("stem"), listed, (), "multiple", scoring)
+
+
+@given(st.sampled_from(RULES), answers())
+def test_a_score_lies_between_nothing_and_everything_and_exactly_the_key_gets_it_all(rule, answer):
+    n, key, ticked = answer
+
+    assert 0 <= score(rule, n, key, ticked) <= 1
+    assert score(rule, n, key, key) == 1
+    if ticked != key:
+        assert score(rule, n, key, ticked) < 1
+
+
+@given(st.sampled_from(RULES), answers())
+def test_a_blank_scores_nothing(rule, answer):
+    n, key, _ = answer
+
+    assert score(rule, n, key, frozenset()) == 0
+
+
+@given(st.sampled_from(RULES), answers())
+def test_adding_a_right_choice_never_lowers_a_score(rule, answer):
+    n, key, ticked = answer
+    for letter in key - ticked:
+        assert score(rule, n, key, ticked | {letter}) >= score(rule, n, key, ticked)
+
+
+@given(st.sampled_from(RULES), answers())
+def test_adding_a_wrong_choice_to_an_answer_never_raises_its_score(rule, answer):
+    n, key, ticked = answer
+    assume(ticked)
+    for letter in frozenset(LETTERS[:n]) - key - ticked:
+        assert score(rule, n, key, ticked | {letter}) <= score(rule, n, key, ticked)
+
+
+@given(st.sampled_from([rule for rule in RULES if rule != "each-answer"]), answers())
+def test_a_wrong_choice_alone_scores_no_more_than_a_blank(rule, answer):
+    n, key, _ = answer
+    for letter in frozenset(LETTERS[:n]) - key:
+        assert score(rule, n, key, frozenset(letter)) == 0
+
+
+def test_under_each_answer_a_wrong_choice_alone_scores_for_what_was_rightly_left_alone():
+    # The one exception: a blank is no answer and scores 0, where the formula alone would give (N - c)/N.
+    assert score("each-answer", 6, frozenset("A"), frozenset("B")) == Fraction(4, 6)
+
+
+@given(st.sampled_from(RULES), answers())
+def test_ticking_everything_scores_what_the_format_says(rule, answer):
+    n, key, _ = answer
+    c = len(key)
+    assume(c < n)
+    expected = {
+        "each-answer": Fraction(c, n),
+        "coverage": Fraction(c, n),
+        "net-correct": max(0, 2 - Fraction(n, c)),
+    }
+
+    assert score(rule, n, key, frozenset(LETTERS[:n])) == expected.get(rule, 0)
+
+
+@given(st.sampled_from(RULES), answers(), st.randoms(use_true_random=False))
+def test_letters_are_only_names(rule, answer, random):
+    n, key, ticked = answer
+    shuffled = list(LETTERS[:n])
+    random.shuffle(shuffled)
+    renamed = dict(zip(LETTERS, shuffled, strict=False))
+
+    assert score(rule, n, key, ticked) == score(
+        rule, n, frozenset(map(renamed.get, key)), frozenset(map(renamed.get, ticked))
+    )
+
+
+@pytest.mark.parametrize(
+    ("rule", "expected"),
+    [
+        ("all-or-nothing", 0),
+        ("balanced", Fraction(2, 3) - Fraction(1, 2)),
+        ("each-answer", Fraction(3, 5)),
+        ("proportional-correct", 0),
+        ("net-correct", Fraction(1, 3)),
+        ("coverage", Fraction(4, 9)),
+    ],
+)
+def test_two_of_three_keys_and_one_of_two_distractors_score_by_the_formula(rule, expected):
+    assert score(rule, 5, frozenset("ABC"), frozenset("ABD")) == expected
+
+
+def test_exactly_the_key_is_right_something_of_it_partly_and_nothing_of_it_wrong():
+    asked = question("balanced", "AB")
+
+    assert (grade(asked, "AB").outcome, grade(asked, "AB").score) == ("right", 1.0)
+    assert (grade(asked, ["A"]).outcome, grade(asked, ["A"]).score) == ("partly", 0.5)
+    assert (grade(asked, "CD").outcome, grade(asked, "CD").score) == ("wrong", 0.0)
+    assert grade(asked, "").outcome == "wrong"
+
+
+def test_when_every_choice_is_right_ticking_everything_is_right():
+    assert grade(question("balanced", "ABCD"), "ABCD").outcome == "right"
+
+
+def test_a_letter_that_was_not_offered_is_refused():
+    with pytest.raises(ValueError, match="not among the choices: Z"):
+        grade(question("balanced", "AB"), ["A", "Z"])
