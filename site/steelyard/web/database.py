@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 from flask import Flask
@@ -26,5 +27,6 @@ def init_app(app: Flask, settings: Settings) -> None:
 
 def migrate(app: Flask) -> None:
     """Bring the database's tables up to date. Raises SQLAlchemyError when the database does not answer."""
+    logging.getLogger("alembic").setLevel(logging.WARNING)
     with app.app_context():
         alembic.upgrade()

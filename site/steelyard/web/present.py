@@ -10,6 +10,7 @@ from functools import lru_cache, partial
 from markupsafe import Markup
 
 from steelyard.bank.model import Choice, Question
+from steelyard.bank.prose import numbers
 from steelyard.evidence import Finding, Judgement, Records
 from steelyard.store import Edition
 from steelyard.web.render import render
@@ -37,6 +38,10 @@ class Shown:
     explanation: tuple[Markup, ...]
     """The general parts; feedback stands with the choices."""
     judgements: Mapping[str, Judgement]
+    numbers: int
+    """How many numbers of the explanation make a claim."""
+    weighed: int
+    """How many of these are linked to a claim that something decides."""
     figure: tuple[str, Finding] | None
     """The measured saving to be guessed before answering, with its claim's id."""
     face: str
@@ -70,6 +75,8 @@ def _shown(key: _Key) -> Shown:
     found = judgements(question.claims, key.records)
     language = question.language
 
+    made = numbers(question)
+    decided = {id for id, judgement in found.items() if judgement.verdict != "open"}
     folder = question.id.rpartition("/")[0]
     before = partial(render, lang=language, folder=folder)
     after = partial(before, judgements=found)
@@ -89,6 +96,8 @@ def _shown(key: _Key) -> Shown:
             if part.letter is None
         ),
         found,
+        len(made),
+        sum(number.claim in decided for number in made),
         _figure(found),
         _face(question),
     )

@@ -1,0 +1,125 @@
+"""The local server: this machine only, the embedded database, and a saved question live at once."""
+
+from __future__ import annotations
+
+import logging
+import socket
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import click
+from flask import Flask
+from sqlalchemy import make_url
+from sqlalchemy.exc import SQLAlchemyError
+from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
+
+from steelyard.bank.checks import check
+from steelyard.bank.model import Bank
+from steelyard.settings import Settings, SettingsError
+from steelyard.web import create_app
+from steelyard.web.database import migrate
+from steelyard.web.state import EXTENSION, State
+
+LOCAL = "127.0.0.1"
+PORTS_TRIED = 50
+PRODUCTION = "gunicorn --workers 4 --bind 0.0.0.0:8000 'steelyard.web:create_app()'"
+
+Say = Callable[[str], None]
+
+
+def serve(port: int = 8000, public: bool = False, questions: Path | None = None, say: Say = click.echo) -> None:
+    """Serve this machine until interrupted; for a public site, prepare it and say how it is run.
+
+    Raises click.ClickException, worded for people, for settings with which a site must not start, when no
+    port is free, and when the data folder cannot be written or the database does not answer.
+    """
+    try:
+        settings = Settings.from_environment()
+        if questions:
+            settings = replace(settings, questions=questions.absolute())
+        if public:
+            publish(settings, say)
+            return
+        server = prepare(settings, port, say)
+    except (SettingsError, OSError) as error:
+        raise click.ClickException(str(error)) from None
+    except SQLAlchemyError as error:
+        reason = str(getattr(error, "orig", None) or error).strip()
+        raise click.ClickException(f"the database cannot be used: {reason}") from None
+    try:
+        server.serve_forever()
+    except KeyboardInterrupt:
+        say("")
+    finally:
+        server.server_close()
+
+
+def publish(settings: Settings, say: Say) -> None:
+    """Check the settings of a public site, bring its database up to date, and print its command.
+
+    Raises SettingsError; the text then names the command too.
+    """
+    try:
+        app = create_app(replace(settings, public=True))
+    except SettingsError as error:
+        raise SettingsError(f"{error}\nIn production, run with the same settings:\n  {PRODUCTION}") from None
+    migrate(app)
+    say(f"The settings are complete and the database is up to date. Run:\n  {PRODUCTION}")
+
+
+def prepare(settings: Settings, port: int, say: Say) -> BaseWSGIServer:
+    """Return the local server, listening, with its database up to date and its questions watched."""
+    listener = _listen(port)
+    settings = settings.with_local_secret()
+    app = create_app(settings)
+    migrate(app)
+    host, found = listener.getsockname()[:2]
+    if port not in (0, found):
+        say(f"Port {port} is taken; using {found}.")
+    say(f"Steelyard on http://{host}:{found}/")
+    say(f"  questions  {settings.questions}")
+    say(f"  answers    {make_url(settings.database_url).render_as_string(hide_password=True)}")
+    _watch(app, say)
+    server = make_server(host, found, app, threaded=True, request_handler=_Quiet, fd=listener.detach())
+    return server
+
+
+def _listen(port: int) -> socket.socket:
+    """Return a socket that listens on `port`, else on the next free one."""
+    taken: OSError | None = None
+    for number in range(port, min(port + PORTS_TRIED, 65536)):
+        try:
+            return socket.create_server((LOCAL, number))
+        except OSError as error:
+            taken = error
+    raise OSError(f"no port from {port} to {port + PORTS_TRIED - 1} is free: {taken}")
+
+
+def _watch(app: Flask, say: Say) -> None:
+    """Load a question as soon as it is saved, and tell the errors of the files when there are others."""
+    state: State = app.extensions[EXTENSION]
+    told: set[str] = set()
+
+    def tell(bank: Bank) -> None:
+        now = {str(problem) for problem in check(bank, state.records) if problem.is_error}
+        for line in sorted(now - told):
+            say(line)
+        if told and not now:
+            say("All problems of the question files are mended.")
+        told.clear()
+        told.update(now)
+
+    tell(state.bank)
+    state.live_bank.watch(tell)
+    state.live_records.watch()
+
+
+class _Quiet(WSGIRequestHandler):
+    """Logs errors only; who asked for what is nobody's business."""
+
+    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
+        pass
+
+    def log_error(self, format: str, *args: object) -> None:
+        logging.getLogger("steelyard").error(format, *args)
