@@ -113,6 +113,8 @@ def _question(test: Test) -> str:
     saving = test.take == "saving"
     write = numbers.percent if saving else _writer(test)  # a bound may be negative: no "less" and "more" here
     low, high = (None if bound is None else write(bound) for bound in test.within)
+    if low == high:
+        return _("Is it %(value)s?", value=low)
     if saving:
         if low is None:
             return _("Is the saving at most %(most)s?", most=high)

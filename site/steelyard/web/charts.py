@@ -21,7 +21,6 @@ from markupsafe import Markup, escape
 
 from memlab.record import KINDS, Record
 from steelyard.web import numbers
-from steelyard.web.wording import phase_words
 
 WIDTH = 560
 INSTANTS = 120
@@ -30,17 +29,8 @@ INSTANTS = 120
 _VEGA_LITE = "5.21"
 _KEPT = frozenset(
     {"clip-path", "d", "dx", "dy", "fill", "fill-opacity", "font-size", "font-weight", "height", "id"}
-    | {
-        "opacity",
-        "stroke",
-        "stroke-dasharray",
-        "stroke-width",
-        "text-anchor",
-        "transform",
-        "viewBox",
-        "width",
-    }
-    | {"x", "x1", "x2", "y", "y1", "y2"}
+    | {"opacity", "stroke", "stroke-dasharray", "stroke-width", "text-anchor", "transform", "viewBox"}
+    | {"width", "x", "x1", "x2", "y", "y1", "y2"}
 )
 _CONFIG = {
     "font": "inherit",
@@ -76,21 +66,21 @@ class Arm:
 
 @dataclass(frozen=True)
 class Row:
-    """One kind of memory: its colour's name, its words, and a number for each column of the table."""
+    """One kind of memory, and what each run held of it: one amount, or the least and the most of a step."""
 
     kind: str
-    cells: tuple[int, ...]
+    cells: tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class Chart:
-    """A picture and everything that it shows, as a table. Cells are bytes."""
+    """A picture, and everything that it shows as a table."""
 
     svg: Markup
     columns: tuple[str, ...]
     rows: tuple[Row, ...]
-    totals: tuple[int, ...]
-    """The last row of the table; empty where columns must not be added up."""
+    totals: tuple[str, ...]
+    """The table's last row; empty where amounts of different instants must not be added up."""
 
 
 def peak_chart(arms: Sequence[Arm], prefix: str) -> Chart | None:
@@ -110,7 +100,7 @@ def peak_chart(arms: Sequence[Arm], prefix: str) -> Chart | None:
     ]
     spec = {
         "data": {"values": bars},
-        "facet": {"row": _header("arm")},
+        "facet": {"row": _header(heads)},
         "spacing": 6,
         "spec": {
             "width": WIDTH - 20,
@@ -124,7 +114,7 @@ def peak_chart(arms: Sequence[Arm], prefix: str) -> Chart | None:
         },
     }
     rows = tuple(
-        Row(kind, tuple(getattr(breakdown, kind) for _arm, breakdown in known))
+        Row(kind, tuple(numbers.size(getattr(breakdown, kind)) for _arm, breakdown in known))
         for kind in KINDS
         if any(getattr(breakdown, kind) for _arm, breakdown in known)
     )
@@ -133,7 +123,7 @@ def peak_chart(arms: Sequence[Arm], prefix: str) -> Chart | None:
         _svg(json.dumps(spec), prefix, summary),
         tuple(arm.label for arm, _parts in known),
         rows,
-        tuple(breakdown.total for _arm, breakdown in known),
+        tuple(numbers.size(breakdown.total) for _arm, breakdown in known),
     )
 
 
@@ -150,9 +140,7 @@ def timeline_chart(arms: Sequence[Arm], prefix: str) -> Chart | None:
     heads = []
     for arm in known:
         peak = max(arm.record.memory.timeline, key=lambda point: sum(point[1:]))
-        head = _("%(arm)s: at most %(size)s", arm=arm.label, size=numbers.size(sum(peak[1:])))
-        if arm.record.memory.peak_phase:
-            head += f" ({phase_words(arm.record.memory.peak_phase)})"
+        head = _("%(arm)s: %(size)s", arm=arm.label, size=numbers.size(sum(peak[1:])))
         heads.append(head)
         values += [
             {"arm": head, "kind": kind, "order": order, "seconds": point[0], "value": point[order] / divisor}
@@ -167,7 +155,7 @@ def timeline_chart(arms: Sequence[Arm], prefix: str) -> Chart | None:
     }
     spec = {
         "data": {"values": values},
-        "facet": {"row": _header("arm")},
+        "facet": {"row": _header(heads)},
         "spacing": 14,
         "spec": {
             "width": WIDTH - 60,
@@ -191,22 +179,19 @@ def timeline_chart(arms: Sequence[Arm], prefix: str) -> Chart | None:
             ],
         },
     }
-    columns: list[str] = []
-    for arm in known:
-        columns += [_("%(arm)s, least", arm=arm.label), _("%(arm)s, most", arm=arm.label)]
     rows = tuple(
-        Row(kind, cells) for order, kind in enumerate(KINDS, 1) if any(cells := _range(known, order))
+        Row(kind, tuple(_range(arm, order) for arm in known))
+        for order, kind in enumerate(KINDS, 1)
+        if any(point[order] for arm in known for point in arm.record.memory.timeline)
     )
     summary = _("Memory over one step, by kind. %(arms)s.", arms="; ".join(heads))
-    return Chart(_svg(json.dumps(spec), prefix, summary), tuple(columns), rows, ())
+    return Chart(_svg(json.dumps(spec), prefix, summary), tuple(arm.label for arm in known), rows, ())
 
 
-def _range(arms: Sequence[Arm], order: int) -> tuple[int, ...]:
-    cells: list[int] = []
-    for arm in arms:
-        values = [int(point[order]) for point in arm.record.memory.timeline]
-        cells += [min(values), max(values)]
-    return tuple(cells)
+def _range(arm: Arm, order: int) -> str:
+    values = [int(point[order]) for point in arm.record.memory.timeline]
+    least, most = numbers.size(min(values)), numbers.size(max(values))
+    return most if least == most else _("%(least)s to %(most)s", least=least, most=most)
 
 
 def thinned(timeline: Sequence[tuple[float, ...]]) -> list[tuple[float, ...]]:
@@ -225,9 +210,9 @@ def _unit(largest: int) -> tuple[str, int]:
     return ("GiB", numbers.GIB) if largest >= numbers.GIB else ("MiB", numbers.MIB)
 
 
-def _header(field: str) -> dict[str, Any]:
+def _header(order: list[str]) -> dict[str, Any]:
     header = {"labelOrient": "top", "labelAnchor": "start", "labelPadding": 4}
-    return {"field": field, "type": "nominal", "sort": None, "title": None, "header": header}
+    return {"field": "arm", "type": "nominal", "sort": order, "title": None, "header": header}
 
 
 # ---- from a specification to a picture ------------------------------------------------------------------

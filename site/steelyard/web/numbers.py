@@ -18,9 +18,10 @@ def size(value: float) -> str:
 
 
 def percent(fraction: float) -> str:
-    """Return a fraction as a percentage with one decimal; a small one keeps two figures."""
-    pattern = "#,##0.0%" if abs(fraction) >= 0.01 or fraction == 0 else "0.00##%"
-    return format_percent(fraction, format=pattern, locale=get_locale())
+    """Return a fraction as a percentage with one decimal; below 1 %, to two figures."""
+    if abs(fraction) >= 0.01 or fraction == 0:
+        return format_percent(fraction, format="#,##0.0%", locale=get_locale())
+    return format_percent(float(f"{fraction:.2g}"), format="0.0########%", locale=get_locale())
 
 
 def seconds(value: float) -> str:
@@ -51,7 +52,9 @@ def difference(value: float) -> str:
 
 
 def plain(value: float) -> str:
-    """Return a number without a unit, to four figures."""
+    """Return a number without a unit: a whole one in full, any other to four figures."""
+    if value == int(value):
+        return count(value)
     return _decimal(float(f"{value:.4g}"), "#,##0.########")
 
 

@@ -108,7 +108,9 @@ def _pairs(technique: str, records: Records, by_runs: dict[tuple[str, ...], Grou
             take="saving",
             within=(None, 1.0),
         )
-        for finding in judge(Claim(id="peak", says=technique, tests=(test,)), records).findings:
+        for finding in judge(
+            Claim(id="peak", says=technique, verdict="holds", tests=(test,)), records
+        ).findings:
             if finding.value is not None:
                 groups = group_of[finding.against_runs[0]], group_of[finding.runs[0]]
                 yield Table(groups, finding.differences, _rows(groups), finding.value)
@@ -145,7 +147,8 @@ def _change(baseline: list[float], technique: list[float], path: str) -> str:
         return "–"
     before, after = statistics.median(baseline), statistics.median(technique)
     if "loss" in path:
-        return numbers.difference(after - before)
+        same = numbers.loss(before) == numbers.loss(after)
+        return _("the same") if same else numbers.difference(after - before)
     if not before:
         return "–"
     return _("the same") if before == after else change(1 - after / before)

@@ -73,7 +73,7 @@ def show(name: str) -> str:
     found = tables(name, state().records)
     # Runs of one work on one device share the charts' axes; the strongest evidence is drawn.
     drawn = [table for table in found if table.work == found[0].work]
-    arms = list(dict.fromkeys(arm for table in drawn for arm in table.arms)) if drawn else []
+    arms = list({arm.label: arm for table in drawn for arm in table.arms}.values())
     claims = judgements(tuple(_claims(name, page, state().bank)))
     source = pages.script(name)
     return render_template(

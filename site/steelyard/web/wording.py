@@ -75,38 +75,62 @@ def phase_words(phase: str) -> str:
 
 def kind_words(kind: str) -> str:
     """Return what a live byte is, one of `memlab.record.KINDS`."""
-    return {
-        "weights": gettext("weights"),
-        "adapters": gettext("adapters"),
-        "gradients": gettext("gradients"),
-        "optimizer": gettext("optimizer state"),
-        "activations": gettext("activations"),
-        "temporaries": gettext("temporaries"),
-    }.get(kind) or gettext("other")
+    match kind:
+        case "weights":
+            return gettext("weights")
+        case "adapters":
+            return gettext("adapters")
+        case "gradients":
+            return gettext("gradients")
+        case "optimizer":
+            return gettext("optimizer state")
+        case "activations":
+            return gettext("activations")
+        case "temporaries":
+            return gettext("temporaries")
+    return gettext("other")
 
 
 def metric_words(metric: str) -> str:
     """Return what a metric measures; one without words of its own is called by its path in the record."""
-    return {
-        "memory.peak_bytes": gettext("peak memory"),
-        "memory.static_bytes": gettext("memory between two steps"),
-        "memory.load_peak_bytes": gettext("peak while loading"),
-        "memory.reserved_bytes": gettext("memory reserved by the allocator"),
-        "memory.process_bytes": gettext("memory of the process"),
-        "memory.ledger_peak_bytes": gettext("peak by the ledger"),
-        "memory.breakdown_at_peak.weights": gettext("weights at the peak"),
-        "memory.breakdown_at_peak.adapters": gettext("adapters at the peak"),
-        "memory.breakdown_at_peak.gradients": gettext("gradients at the peak"),
-        "memory.breakdown_at_peak.optimizer": gettext("optimizer state at the peak"),
-        "memory.breakdown_at_peak.activations": gettext("activations at the peak"),
-        "memory.breakdown_at_peak.temporaries": gettext("temporaries at the peak"),
-        "speed.step_seconds.median": gettext("time per step"),
-        "speed.tokens_per_second": gettext("tokens per second"),
-        "learning.trainable_parameters": gettext("trainable parameters"),
-        "learning.total_parameters": gettext("parameters in all"),
-        "learning.eval_loss_before": gettext("held-out loss before"),
-        "learning.eval_loss_after": gettext("held-out loss after"),
-    }.get(metric, metric)
+    match metric:
+        case "memory.peak_bytes":
+            return gettext("peak memory")
+        case "memory.static_bytes":
+            return gettext("memory between two steps")
+        case "memory.load_peak_bytes":
+            return gettext("peak while loading")
+        case "memory.reserved_bytes":
+            return gettext("memory reserved by the allocator")
+        case "memory.process_bytes":
+            return gettext("memory of the process")
+        case "memory.ledger_peak_bytes":
+            return gettext("peak by the ledger")
+        case "memory.breakdown_at_peak.weights":
+            return gettext("weights at the peak")
+        case "memory.breakdown_at_peak.adapters":
+            return gettext("adapters at the peak")
+        case "memory.breakdown_at_peak.gradients":
+            return gettext("gradients at the peak")
+        case "memory.breakdown_at_peak.optimizer":
+            return gettext("optimizer state at the peak")
+        case "memory.breakdown_at_peak.activations":
+            return gettext("activations at the peak")
+        case "memory.breakdown_at_peak.temporaries":
+            return gettext("temporaries at the peak")
+        case "speed.step_seconds.median":
+            return gettext("time per step")
+        case "speed.tokens_per_second":
+            return gettext("tokens per second")
+        case "learning.trainable_parameters":
+            return gettext("trainable parameters")
+        case "learning.total_parameters":
+            return gettext("parameters in all")
+        case "learning.eval_loss_before":
+            return gettext("held-out loss before")
+        case "learning.eval_loss_after":
+            return gettext("held-out loss after")
+    return metric
 
 
 def formatter(metric: str) -> Callable[[float], str]:
