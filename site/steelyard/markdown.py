@@ -105,9 +105,10 @@ def _neighbour(tokens: Sequence[Any], index: int, step: int) -> str:
     """Return the character beside a break, looking through the edges of emphasis and links."""
     index += step
     while 0 <= index < len(tokens):
-        if content := tokens[index].content:
-            return str(content[-1] if step < 0 else content[0])
-        if tokens[index].nesting == 0 and tokens[index].type != "text":
+        token = tokens[index]
+        if token.content and token.type in ("text", "code_inline"):
+            return str(token.content[-1] if step < 0 else token.content[0])
+        if token.nesting == 0 and token.type != "text":
             break
         index += step
     return ""

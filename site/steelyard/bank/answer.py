@@ -110,7 +110,7 @@ class _Reader:
 
     def finish(self, first_line: int) -> Answer | None:
         if not self.letters and not self.failed:
-            self.report(first_line, 1, "E011", "the answer names no choice")
+            self.report(first_line - 1, 1, "E011", "the answer names no choice")
             self.failed = True
         if self.failed:
             return None

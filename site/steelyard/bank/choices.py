@@ -83,6 +83,8 @@ def _lettered(
     begins: list[tuple[int, re.Match[str]]] = []
     strays: list[int] = []
     for i in _candidates(tokens):
+        if not lines[i].strip():
+            continue
         expected = LETTERS[len(begins)] if len(begins) < len(LETTERS) else ""
         match = _LETTERED.fullmatch(lines[i])
         if match and (_clear(match) or narrow(match["letter"]) == expected):
