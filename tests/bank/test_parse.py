@@ -298,6 +298,7 @@ def test_all_problems_of_a_file_are_told_at_once():
             "cite needs the value",
         ),
         ("claims:\n- {id: a, says: b, line: 4}", "3:3 E005", 'unknown key "line"'),
+        ("claims:\n- {id: a, says: b}\n- {id: a, says: c}", "4:1 E036", "a second claim a"),
     ],
 )
 def test_front_matter_is_refused_at_the_line_and_column_of_what_is_wrong(front, expected, words):

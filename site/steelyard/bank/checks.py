@@ -45,11 +45,8 @@ def _question(bank: Bank, question: Question) -> Iterator[Problem]:
     for technique in question.techniques:
         if technique not in TECHNIQUES:
             yield _unknown_technique(question, 1, technique)
-    seen: set[str] = set()
+    claims = {claim.id for claim in question.claims}
     for claim in question.claims:
-        if claim.id in seen:
-            yield Problem(question.path, claim.line, 1, "E036", f"a second claim {claim.id}")
-        seen.add(claim.id)
         yield from _halves(question, claim)
         for test in claim.tests:
             yield from _test(question, test)
@@ -58,10 +55,10 @@ def _question(bank: Bank, question: Question) -> Iterator[Problem]:
     quoted_feedback = [c.feedback for c in question.choices if c.feedback and c.feedback not in told]
     for text, column in [(text, True) for text in told] + [(text, False) for text in asked + quoted_feedback]:
         for mention in scan(text).mentions:
-            if reason := _mention(bank, question, mention, seen):
+            if reason := _mention(bank, question, mention, claims):
                 yield Problem(question.path, mention.line, mention.column if column else 1, *reason)
     for number in numbers(question):
-        if number.claim not in seen:
+        if number.claim not in claims:
             message = f"{quoted(number.words)} is not weighed: link it to a claim"
             yield Problem(question.path, number.line, number.column, "W201", message)
 

@@ -153,6 +153,7 @@ class _File:
     def question(self, id: str, language: str | None) -> Parsed:
         block = frontmatter.split(self.lines, self.report)
         matter = frontmatter.read(block, FrontMatter, self.report) if block else FrontMatter()
+        self.check_claims(matter)
         self.find_sections(block.body if block else 0)
         language = language or self.language()
         self.check_sections(language)
@@ -192,6 +193,13 @@ class _File:
             claims=matter.claims,
         )
         return Parsed(question, problems, given, answer_line)
+
+    def check_claims(self, matter: FrontMatter | None) -> None:
+        seen: set[str] = set()
+        for claim in matter.claims if matter else ():
+            if claim.id in seen:
+                self.report(claim.line, 1, "E036", f"a second claim {claim.id}")
+            seen.add(claim.id)
 
     # ---- sections ---------------------------------------------------------------------------------------
 

@@ -127,7 +127,7 @@ class _Scanner:
             at = max(at, begin)
             found = content.find(match[0], at, limit)
             if found < 0:  # markup stands within the number, as in `**90** %`
-                found = max(at, content.find(match[0].split()[0], at))
+                found = max(at, content.find(_head(match[0]), at))
             at = found + 1
             self.numbers.append(Number(" ".join(match[0].split()), linked, *self.place(token, line, found)))
 
@@ -149,6 +149,12 @@ class _Scanner:
 def _flat(tokens: list[Token]) -> Iterator[Token]:
     """Leave out the tokens that emphasis leaves behind without content."""
     return (token for token in tokens if token.type != "text" or token.content)
+
+
+def _head(number: str) -> str:
+    """Return the digits with which a number begins, or its first word."""
+    digits = re.match(_AMOUNT, number)
+    return digits[0] if digits else number.split()[0]
 
 
 def _after(content: str, child: Token, at: int) -> int:

@@ -98,7 +98,8 @@ def _claims(twins: Sequence[_Twin], problems: list[Problem]) -> dict[str, Claim]
                 if name not in first.model_fields_set:
                     first = first.model_copy(update={name: getattr(claim, name)})
                 elif _bare(first, name) != _bare(claim, name):
-                    message = f"the {name} of claim {claim.id} differs between languages"
+                    differ = "verdict differs" if name == "verdict" else "tests differ"
+                    message = f"in claim {claim.id} the {differ} between languages"
                     problems.append(Problem(twin.question.path, claim.line, 1, "E022", message))
             merged[claim.id] = first
     for twin in twins:

@@ -1,0 +1,175 @@
+"""A folder becomes a bank: ids, languages, quizzes, and bad files that hide nothing."""
+
+from __future__ import annotations
+
+import pytest
+
+from questions import question_text, told
+from steelyard.bank import load as load_module
+from steelyard.bank.load import ROOT_QUIZ, Loader, load
+
+JAPANESE = (
+    question_text()
+    .replace("## Question", "## 問題")
+    .replace("## Choices", "## 選択肢")
+    .replace("## Answer", "## 正解")
+)
+CLAIM = "claims: [{id: half, says: Half., verdict: holds, tests: [{compute: '1/2', within: [0.5, 0.5]}]}]"
+
+
+@pytest.fixture
+def folder(tmp_path):
+    root = tmp_path / "questions"
+
+    def write(name: str, text: str | bytes = question_text()) -> None:
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(text if isinstance(text, bytes) else text.encode())
+
+    root.mkdir()
+    write.root = root
+    return write
+
+
+def test_a_path_without_suffix_is_the_id_and_the_suffix_is_the_language(folder):
+    folder("lora/rank.en.md")
+    folder("lora/rank.ja.md")
+    folder("plain.md", JAPANESE)
+    bank = load(folder.root)
+
+    assert {id: sorted(v) for id, v in bank.questions.items()} == {"lora/rank": ["en", "ja"], "plain": ["ja"]}
+    assert bank.question("lora/rank", "ja").path == "questions/lora/rank.ja.md"
+    assert bank.question("lora/rank", "fr").language == "en"
+    assert bank.question("plain", "en").language == "ja"
+    assert bank.question("nothing", "en") is None
+
+
+def test_a_bad_file_never_hides_the_good_ones_and_is_named_in_its_place(folder):
+    folder("lora/rank.en.md", question_text(answer="## Answer\nG\n"))
+    folder("lora/rank.ja.md")
+    folder("lora/other.en.md")
+    bank = load(folder.root)
+
+    assert list(bank.questions["lora/rank"]) == ["ja"]
+    assert "lora/other" in bank.questions
+    assert told(bank.broken["lora/rank"]) == ["14:1 E012"]
+    assert bank.broken["lora/rank"] == bank.problems
+
+
+def test_a_folder_is_a_quiz_with_title_introduction_and_order(folder):
+    for name in ("a", "b", "c"):
+        folder(f"lora/{name}.en.md")
+    folder("lora/_quiz.en.md", "---\norder: [c, gone, a]\n---\n# About LoRA\n\nRead first.\n")
+    folder("lora/_quiz.ja.md", "# LoRAについて\n")
+    folder("top.en.md")
+    bank = load(folder.root)
+    quiz = bank.quizzes["lora"]
+
+    assert quiz.questions == ("lora/c", "lora/a", "lora/b")
+    assert tuple(map(quiz.title, ("en", "ja", "fr"))) == ("About LoRA", "LoRAについて", "About LoRA")
+    assert (quiz.introduction("en").source, quiz.introduction("en").line) == ("Read first.", 6)
+    assert bank.quizzes[ROOT_QUIZ].questions == ("top",)
+    assert told(bank.problems) == ["2:1 E025"]
+
+
+def test_languages_complete_each_other(folder):
+    folder("q.en.md", question_text(front=f"scoring: coverage\ntechniques: [lora]\ntags: [a]\n{CLAIM}"))
+    folder("q.ja.md", question_text(front="tags: [b]\nclaims: [{id: half, says: 半分。}]"))
+    bank = load(folder.root)
+    ja = bank.question("q", "ja")
+
+    assert bank.problems == ()
+    assert (ja.scoring, ja.techniques, ja.tags) == ("coverage", ("lora",), ("b",))
+    assert (ja.claim("half").says, ja.claim("half").verdict) == ("半分。", "holds")
+    assert ja.claim("half").tests == bank.question("q", "en").claim("half").tests
+
+
+@pytest.mark.parametrize(
+    ("english", "japanese", "expected"),
+    [
+        (
+            {"answer": "## Answer\nA, C\n"},
+            {},
+            "14:1 E021 keys differ between languages: en says A, C; ja says A",
+        ),
+        ({"choices": "## Choices\nA. one\nB. two\n"}, {}, "7:1 E022 en has 2 choices, ja has 3"),
+        (
+            {"front": "difficulty: 1"},
+            {"front": "difficulty: 2"},
+            "1:1 E022 difficulty differs between languages: en says 1; ja says 2",
+        ),
+        (
+            {"front": CLAIM},
+            {"front": CLAIM.replace("holds", "open")},
+            "2:1 E022 in claim half the verdict differs",
+        ),
+        (
+            {"front": CLAIM},
+            {"front": CLAIM.replace("1/2", "2/4")},
+            "2:1 E022 in claim half the tests differ",
+        ),
+        ({"front": CLAIM}, {}, "1:1 E022 claim half is missing in this language"),
+    ],
+)
+def test_languages_that_disagree_are_told_apart(folder, english, japanese, expected):
+    folder("q.en.md", question_text(**english))
+    folder("q.ja.md", question_text(**japanese))
+    bank = load(folder.root)
+
+    assert [f"questions/q.ja.md:{expected}"] == [str(p)[: len(expected) + 18] for p in bank.problems]
+    assert list(bank.questions["q"]) == ["en", "ja"]
+
+
+def test_one_question_given_twice_in_a_language_and_an_unknown_language_are_refused(folder):
+    folder("q.en.md")
+    folder("q.md")
+    folder("p.xx.md")
+    bank = load(folder.root)
+
+    assert [f"{p.path} {p.code}" for p in bank.problems] == ["questions/p.xx.md E026", "questions/q.md E023"]
+    assert list(bank.questions) == ["q"]
+
+
+def test_what_is_no_question_is_passed_over(folder):
+    for name in ("README.md", "lora/readme.md", ".hidden.md", ".git/x.md", "notes.txt", "q.md~"):
+        folder(name, "no question")
+
+    assert load(folder.root).problems == ()
+
+
+def test_links_out_of_the_folder_are_ignored_and_links_within_it_are_followed(folder, tmp_path):
+    folder("q.en.md")
+    (tmp_path / "outside").mkdir()
+    (tmp_path / "outside" / "secret.en.md").write_text(question_text())
+    (folder.root / "leak.en.md").symlink_to(tmp_path / "outside" / "secret.en.md")
+    (folder.root / "folder").symlink_to(tmp_path / "outside")
+    (folder.root / "twin.en.md").symlink_to(folder.root / "q.en.md")
+    (folder.root / "dangling.en.md").symlink_to(folder.root / "gone")
+
+    assert list(load(folder.root).questions) == ["q", "twin"]
+
+
+def test_a_folder_that_is_not_there_is_an_empty_bank(tmp_path):
+    bank = load(tmp_path / "nowhere")
+
+    assert (bank.questions, bank.problems) == ({}, ())
+
+
+def test_only_changed_files_are_parsed_again(folder, monkeypatch):
+    parsed = []
+    real = load_module.parse
+    monkeypatch.setattr(
+        load_module, "parse", lambda data, path, *rest: parsed.append(path) or real(data, path, *rest)
+    )
+    folder("a.en.md")
+    folder("b.en.md")
+    loader = Loader()
+    loader(folder.root)
+    folder("b.en.md", question_text(title="# Another title\n"))
+    parsed.clear()
+    bank = loader(folder.root)
+
+    assert parsed == ["questions/b.en.md"]
+    assert bank.question("b", "en").title == "Another title"
+    (folder.root / "a.en.md").unlink()
+    assert list(loader(folder.root).questions) == ["b"]
