@@ -1,0 +1,78 @@
+"""What pages say about the questions' files: problems in place, their line, and what was weighed in them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from learner import Learner
+from records import make_record
+
+
+@pytest.fixture
+def learner(app) -> Learner:
+    return Learner(app)
+
+
+def refresh(app) -> None:
+    assert app.extensions["steelyard"].live_bank.refresh()
+
+
+def test_a_broken_file_shows_its_problems_in_its_place_and_harms_no_other(app, settings, learner):
+    (settings.questions / "basics" / "broken.en.md").write_text("# No question\n", encoding="utf-8")
+    refresh(app)
+    page = learner.get("/questions/basics/broken")
+
+    assert page.status == 503
+    assert "questions/basics/broken.en.md:1:1" in page.text and "E007" in page.text
+    assert "E007" in learner.get("/quizzes/basics").text
+    assert learner.get("/questions/basics/first").status == 200
+
+
+def test_strangers_see_no_problems_of_files(settings, make_app):
+    (settings.questions / "basics" / "broken.en.md").write_text("# No question\n", encoding="utf-8")
+    learner = Learner(make_app(replace(settings, public=True)))
+    pages = [learner.get(url) for url in ("/", "/quizzes/basics", "/questions/basics/broken")]
+
+    assert [page.status for page in pages] == [200, 200, 503]
+    assert not [page for page in pages if "E007" in page.text or "broken.en.md" in page.text]
+
+
+def test_a_question_names_its_file_and_line_and_links_them_where_links_are_set(settings, make_app):
+    linked = replace(
+        settings,
+        edit_url="https://example.org/edit/{path}#L{line}",
+        report_url="https://example.org/new?title={path}:{line}",
+    )
+    plain = Learner(make_app(settings)).get("/questions/basics/first")
+    page = Learner(make_app(linked)).get("/questions/basics/first")
+
+    assert "questions/basics/first.en.md:" in plain.text
+    (edit_link,) = [url for url in page.links if url.startswith("https://example.org/edit/")]
+    line = int(edit_link.partition("#L")[2])
+    source = (settings.questions / "basics" / "first.en.md").read_text(encoding="utf-8").split("\n")
+    assert source[line - 1] == "Which of these about First?"
+    assert f"https://example.org/new?title=questions/basics/first.en.md:{line}" in page.links
+
+
+def test_a_question_without_claims_says_that_its_numbers_are_not_weighed(app, settings, learner):
+    path = settings.questions / "more" / "alone.en.md"
+    text = path.read_text(encoding="utf-8")
+    front, _, body = text.partition("claims:")
+    body = body.partition("---\n")[2].replace("[saves 25 %](#a-claim)", "saves 25 % or 40 %")
+    path.write_text(f"{front}---\n{body}", encoding="utf-8")
+    refresh(app)
+    told = learner.answer(learner.get("/questions/more/alone"), ["A"])
+
+    assert "None of the 2 numbers of this explanation has been weighed." in told.text
+
+
+def test_a_number_counts_as_weighed_once_something_decides_its_claim(app, settings, learner):
+    before = learner.answer(learner.start("basics"), ["A"])
+    make_record("baseline", peak=1000).write(settings.results / "cpu")
+    make_record("lora", peak=750).write(settings.results / "cpu")
+    app.extensions["steelyard"].live_records.refresh()
+
+    assert "0 of 1 numbers weighed" in before.text
+    assert "1 of 1 numbers weighed" in learner.get(before.url).text

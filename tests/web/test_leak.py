@@ -1,0 +1,158 @@
+"""Before the answer, nothing that leaves the server depends on the key or on the feedback."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from datetime import datetime, tzinfo
+from pathlib import Path
+
+import pytest
+from flask import Flask
+
+from bank_files import question_text
+from learner import Page
+from records import make_record
+from steelyard.settings import Settings, sqlite_url
+
+ATTEMPT = "0123456789abcdef" * 2
+
+
+class _Still(datetime):
+    @classmethod
+    def now(cls, tz: tzinfo | None = None) -> datetime:  # type: ignore[override]
+        return datetime(2027, 1, 1, tzinfo=tz)
+
+
+@pytest.fixture(autouse=True)
+def _chance_and_clock_stand_still(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.urandom", lambda size: bytes(size))
+    monkeypatch.setattr("secrets.token_hex", lambda size: ("0123456789abcdef" * size)[: 2 * size])
+    monkeypatch.setattr(time, "time", lambda: 1_800_000_000.0)
+    for module in ("flask.sessions", "werkzeug.http"):
+        monkeypatch.setattr(f"{module}.datetime", _Still)
+
+
+@dataclass
+class Visitor:
+    """Visits every route as far as it goes without an answer, and keeps all that comes back."""
+
+    app: Flask
+    seen: dict[str, tuple[int, list[tuple[str, str]], bytes]] = field(default_factory=dict)
+    endpoints: set[str] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        self.client = self.app.test_client()
+
+    def visit(self, method: str, url: str, **fields: str) -> Page:
+        response = self.client.open(url, method=method, data=fields or None, buffered=True)
+        headers = sorted(response.headers)
+        self.seen[f"{len(self.seen)} {method} {url}"] = response.status_code, headers, response.data
+        path = url.partition("?")[0]
+        if response.status_code != 405 and not path.startswith("/nowhere"):
+            endpoint, _ = self.app.url_map.bind("localhost").match(path, method=method)
+            self.endpoints.add(endpoint)
+        return Page(response)
+
+    def question(self, id: str) -> None:
+        for url in (f"/questions/{id}", f"/questions/{id}?attempt={ATTEMPT}"):
+            page = self.visit("GET", url)
+            self.visit("GET", f"{url}{'&' if '?' in url else '?'}lang=ja&theme=dark")
+            self.visit("POST", f"/questions/{id}", **page.hidden)
+            self.visit("POST", f"/questions/{id}", **page.hidden, choice="Z")
+            for letter in "ABCD":
+                stale = {**page.hidden, "csrf_token": "stale"}
+                self.visit("POST", f"/questions/{id}", **stale, choice=letter)
+            self.visit("POST", f"/questions/{id}", **{**page.hidden, "attempt": "none"}, choice="A")
+            edited = {**page.hidden, "attempt": "f" * 32, "face": "another"}
+            self.visit("POST", f"/questions/{id}", **edited, choice="A")
+        for method in ("HEAD", "OPTIONS", "DELETE"):
+            self.visit(method, f"/questions/{id}")
+
+    def everything(self) -> None:
+        self.visit("GET", "/")
+        quiz = self.visit("GET", "/quizzes/quiz")
+        self.visit("POST", "/quizzes/quiz", **quiz.hidden)
+        for id in ("quiz/one", "quiz/two"):
+            self.question(id)
+            self.visit("GET", f"/media/{id}.en.md")
+        for url in ("/", "/quizzes/quiz", f"/attempts/{ATTEMPT}", "/techniques", "/techniques/lora"):
+            self.visit("GET", url)
+            self.visit("GET", f"{url}?lang=ja")
+        for url in (f"/runs/{_run(self.app)}", "/results.schema.json", "/static/css/base.css", "/healthz"):
+            self.visit("GET", url)
+        self.visit("GET", "/nowhere")
+        missed = {rule.endpoint for rule in self.app.url_map.iter_rules()} - self.endpoints
+        assert not missed, f"visit these too: {missed}"
+
+
+def _run(app: Flask) -> str:
+    return next(iter(app.extensions["steelyard"].records.by_id))
+
+
+@pytest.fixture
+def sent(settings: Settings, make_app, tmp_path: Path) -> Callable[..., dict]:
+    """A function from two keys, feedback and explanation to everything that a site over such a bank sends."""
+
+    def sent(
+        keys: tuple[str, str],
+        feedback: str = "Said of {letter}.",
+        explanation: str = "Why.",
+        *,
+        title: str = "",
+    ) -> dict:
+        root = tmp_path / f"bank{len(list(tmp_path.iterdir()))}"
+        folder = root / "questions" / "quiz"
+        folder.mkdir(parents=True)
+        for name, key in zip(("one", "two"), keys, strict=True):
+            said = {letter: feedback.format(letter=letter) for letter in "ABCD"}
+            type = "multiple" if name == "one" else "single"
+            text = question_text(
+                name + title, key=key, feedback=said, explanation=explanation, type=type, scoring="each-answer"
+            )
+            (folder / f"{name}.en.md").write_text(text, encoding="utf-8")
+        for technique, peak in (("baseline", 1000), ("lora", 750)):
+            make_record(technique, peak=peak).write(root / "results" / "cpu")
+        place = {"data": root, "questions": root / "questions", "results": root / "results"}
+        app = make_app(replace(settings, database_url=sqlite_url(root), **place))
+        assert not [problem for problem in app.extensions["steelyard"].bank.problems if problem.is_error]
+        visitor = Visitor(app)
+        visitor.everything()
+        return visitor.seen
+
+    return sent
+
+
+def assert_alike(first: dict, second: dict) -> None:
+    assert first.keys() == second.keys()
+    for name, response in first.items():
+        assert response == second[name], name
+
+
+@pytest.mark.parametrize(
+    ("keys", "others"),
+    [
+        (("A, C", "A"), ("B, D", "D")),
+        (("A, B", "B"), ("C, D", "C")),
+        (("A, B, C", "A"), ("B, C, D", "B")),
+        (("A, B, C, D", "A"), ("A, B, C, D", "C")),
+        (("A", "A"), ("D", "D")),
+    ],
+)
+def test_banks_that_differ_in_the_key_send_the_same_bytes(sent, keys, others):
+    assert_alike(sent(keys), sent(others))
+
+
+def test_banks_that_differ_in_feedback_and_explanation_send_the_same_bytes(sent):
+    keys = ("A, C", "A")
+    longer = "A longer text about {letter}, with [a link](#a-claim) and `code`.\n\n| a | b |\n|---|---|\n| 1 | 2 |"
+
+    assert_alike(sent(keys), sent(keys, longer, "Another explanation, [25 %](#a-claim).\n\n$x^2$"))
+
+
+def test_the_comparison_sees_what_differs(sent):
+    visible = sent(("A, C", "A"), title="seen")
+
+    with pytest.raises(AssertionError):
+        assert_alike(sent(("A, C", "A")), visible)
