@@ -14,7 +14,7 @@ from pathlib import Path
 import psycopg
 import pytest
 from flask import Flask
-from flask.testing import FlaskCliRunner, FlaskClient
+from flask.testing import FlaskClient, FlaskCliRunner
 
 from bank_files import write_bank
 from steelyard.settings import Settings, project_data, sqlite_url
@@ -94,7 +94,9 @@ def postgresql() -> Iterator[Callable[[], str]]:
     """A function that makes an empty database on a server of the tests' own, and returns its URL."""
     programs = _programs()
     if programs is None:
-        message = "PostgreSQL's server programs (initdb, pg_ctl) are not installed: apt-get install postgresql"
+        message = (
+            "PostgreSQL's server programs (initdb, pg_ctl) are not installed: apt-get install postgresql"
+        )
         if os.environ.get("CI") == "true":
             pytest.fail(message)
         pytest.skip(message)

@@ -32,6 +32,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
 
+from sqlalchemy import make_url
+from sqlalchemy.exc import ArgumentError
+
 PREFIX = "STEELYARD_"
 LOCAL_HOSTS = ("127.0.0.1", "localhost", "[::1]")
 
@@ -94,7 +97,7 @@ class Settings:
             results=folder("RESULTS", shipped / "demos" / "results"),
             pages=folder("PAGES", shipped / "demos" / "pages"),
             demos=folder("DEMOS", shipped / "demos"),
-            database_url=text("DATABASE_URL") or sqlite_url(data),
+            database_url=_database_url(text("DATABASE_URL") or sqlite_url(data)),
             secret_key=text("SECRET_KEY"),
             public=public,
             https=switch("HTTPS", public),
@@ -115,7 +118,7 @@ class Settings:
             raise SettingsError(f"{PREFIX}SECRET_KEY is shorter than 16 characters and can be guessed")
         if not self.trusted_hosts:
             raise SettingsError(
-                f"{PREFIX}TRUSTED_HOSTS is not set: name the host names of this site, such as quiz.example.org"
+                f"{PREFIX}TRUSTED_HOSTS is not set: name this site's host names, such as quiz.example.org"
             )
         return self
 
@@ -129,13 +132,27 @@ class Settings:
         self.data.mkdir(parents=True, exist_ok=True)
         path = self.data / "secret"
         try:
-            with open(
-                os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii"
-            ) as file:
+            with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
                 file.write(secrets.token_hex(32))
         except FileExistsError:
             pass
         return replace(self, secret_key=path.read_text(encoding="ascii").strip())
+
+
+def _database_url(given: str) -> str:
+    """Return a URL with the driver that is installed. Raises SettingsError."""
+    try:
+        url = make_url(given)
+    except ArgumentError:
+        raise SettingsError(
+            f"{PREFIX}DATABASE_URL is no database URL, such as postgresql://user:password@host/name"
+        ) from None
+    name = url.get_backend_name()
+    if name in ("postgres", "postgresql"):
+        url = url.set(drivername="postgresql+psycopg")
+    elif name != "sqlite":
+        raise SettingsError(f"{PREFIX}DATABASE_URL names {name}; it can be SQLite or PostgreSQL")
+    return url.render_as_string(hide_password=False)
 
 
 def project_data() -> Path:
@@ -146,7 +163,7 @@ def project_data() -> Path:
 
 
 def default_data_folder(environ: Mapping[str, str] = os.environ) -> Path:
-    """Return where the local server keeps its database: `instance/` of a checkout, else the user's data folder."""
+    """Return the folder of the database: `instance/` of a checkout, else the user's data folder."""
     if project_data() == _CHECKOUT:
         return _CHECKOUT / "instance"
     if os.name == "nt":

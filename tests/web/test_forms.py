@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 import sqlalchemy as sa
-from hypothesis import HealthCheck, given, settings as hypothesis_settings
+from hypothesis import HealthCheck, given
+from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from learner import Learner, Page
@@ -102,7 +103,9 @@ def test_an_attempt_that_cannot_be_is_refused(app, learner, attempt):
 def test_a_question_of_another_quiz_is_not_answered_within_an_attempt(app, learner):
     page = learner.start("basics")
     other = Page(
-        learner.client.post("/questions/more/alone", data={**page.hidden, "choice": "A"}, follow_redirects=True)
+        learner.client.post(
+            "/questions/more/alone", data={**page.hidden, "choice": "A"}, follow_redirects=True
+        )
     )
 
     assert (other.status, answers(app)) == (404, 0)

@@ -109,7 +109,12 @@ def sent(settings: Settings, make_app, tmp_path: Path) -> Callable[..., dict]:
             said = {letter: feedback.format(letter=letter) for letter in "ABCD"}
             type = "multiple" if name == "one" else "single"
             text = question_text(
-                name + title, key=key, feedback=said, explanation=explanation, type=type, scoring="each-answer"
+                name + title,
+                key=key,
+                feedback=said,
+                explanation=explanation,
+                type=type,
+                scoring="each-answer",
             )
             (folder / f"{name}.en.md").write_text(text, encoding="utf-8")
         for technique, peak in (("baseline", 1000), ("lora", 750)):
@@ -146,7 +151,9 @@ def test_banks_that_differ_in_the_key_send_the_same_bytes(sent, keys, others):
 
 def test_banks_that_differ_in_feedback_and_explanation_send_the_same_bytes(sent):
     keys = ("A, C", "A")
-    longer = "A longer text about {letter}, with [a link](#a-claim) and `code`.\n\n| a | b |\n|---|---|\n| 1 | 2 |"
+    longer = (
+        "A longer text about {letter}, with [a link](#a-claim) and `code`.\n\n| a | b |\n|---|---|\n| 1 | 2 |"
+    )
 
     assert_alike(sent(keys), sent(keys, longer, "Another explanation, [25 %](#a-claim).\n\n$x^2$"))
 

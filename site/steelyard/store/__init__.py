@@ -1,4 +1,4 @@
-"""What learners did: appended, never rewritten. Everything else is derived from it. Plain SQLAlchemy, no Flask."""
+"""What learners did: appended, never rewritten; all else is derived from it. Plain SQLAlchemy, no Flask."""
 
 from steelyard.store.editions import Edition
 from steelyard.store.engine import tune

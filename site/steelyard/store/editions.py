@@ -1,4 +1,4 @@
-"""One version of one question in all its languages: what an attempt pins, so that it can be shown and regraded."""
+"""One version of a question in all its languages: what an attempt pins, to be shown and regraded."""
 
 from __future__ import annotations
 

@@ -92,7 +92,7 @@ def start(
     items: Sequence[Planned],
     now: datetime,
 ) -> None:
-    """Begin an attempt, with its learner and versions where these are new. Once begun, it is left as it is."""
+    """Begin an attempt, with its learner and versions where these are new. One that has begun stays as it is."""
     _add(session, Learner, id=learner, created=now)
     if not _add(session, Attempt, id=attempt, learner=learner, quiz=quiz, mode=mode, started=now):
         return
@@ -117,7 +117,9 @@ def sitting(session: Session, attempt: str, learner: str) -> Sitting | None:
     if not rows:
         return None
     first = rows[0]
-    return Sitting(attempt, first.quiz, first.mode, first.started, tuple(Seat(*row[3:]) for row in rows))
+    return Sitting(
+        attempt, first.quiz, first.mode, first.started, tuple(Seat(*row.tuple()[3:]) for row in rows)
+    )
 
 
 def append_answer(
@@ -169,7 +171,7 @@ def edition(session: Session, digest: str) -> Edition:
 
 def tallies(session: Session, learner: str) -> list[Tally]:
     """Return this learner's attempts at quizzes, the latest first, by one statement."""
-    return [Tally(*row) for row in session.execute(_TALLIES, {"learner": learner})]
+    return [Tally(*row.tuple()) for row in session.execute(_TALLIES, {"learner": learner})]
 
 
 _SITTING = (
@@ -212,6 +214,9 @@ _TALLIES = (
 
 def _add(session: Session, table: type[Base], **values: Any) -> bool:
     """Insert a row unless an equal key is there; say whether it was inserted. Safe when two requests race."""
-    insert = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}[session.get_bind().dialect.name]
-    statement = insert(table).values(**values).on_conflict_do_nothing()
-    return bool(session.execute(statement).rowcount)  # type: ignore[attr-defined]
+    if session.get_bind().dialect.name == "sqlite":
+        statement: sa.Executable = sqlite.insert(table).values(**values).on_conflict_do_nothing()
+    else:
+        statement = postgresql.insert(table).values(**values).on_conflict_do_nothing()
+    result = session.execute(statement)
+    return bool(getattr(result, "rowcount", 0))

@@ -1,4 +1,4 @@
-"""The site: server-rendered pages over the bank, the records and the store. Grading happens here, not in a page."""
+"""The site: server-rendered pages over the bank, the records and the store. No page grades anything."""
 
 from __future__ import annotations
 

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from flask import Flask, render_template
+from typing import Any
+
+from flask import Flask, current_app, render_template
 from flask_babel import gettext as _
 from flask_wtf.csrf import CSRFError
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, SecurityError
 
 from steelyard.web import questions
+from steelyard.web.languages import language
 
 
 def init_app(app: Flask) -> None:
     app.register_error_handler(HTTPException, show)
 
 
-def show(error: HTTPException) -> object:
+def show(error: HTTPException) -> Any:
     """Show an error as a page; a response that stands for itself passes."""
     code = error.code or 500
     if code < 400 or error.response is not None:
@@ -22,14 +25,20 @@ def show(error: HTTPException) -> object:
     if isinstance(error, CSRFError) and (page := questions.forgery()):
         return page
     title, advice = _words(error, code)
-    return render_template("error.html", code=code, title=title, advice=advice), code
+    try:
+        return render_template("error.html", code=code, title=title, advice=advice), code
+    except Exception:
+        if not isinstance(error, SecurityError):  # without a host that can be trusted there are no links
+            current_app.logger.exception("the page of an error could not be drawn")
+        plain = current_app.jinja_env.get_template("error_plain.html")
+        return plain.render(title=title, advice=advice, lang=language()), code
 
 
 def _words(error: HTTPException, code: int) -> tuple[str, str]:
     if isinstance(error, CSRFError):
         return _("This form is too old"), _(
-            "It was opened in another session, or cookies are switched off. Go back, reload the page, and send it"
-            " again."
+            "It was opened in another session, or cookies are switched off. "
+            "Go back, reload the page, and send it again."
         )
     match code:
         case 404:
@@ -44,13 +53,14 @@ def _words(error: HTTPException, code: int) -> tuple[str, str]:
             )
         case 429:
             return _("That was very fast"), _(
-                "More answers came in a minute than a person can read. Wait a minute, go back, and send this one"
-                " again; nothing that you sent before is lost."
+                "More answers came in a minute than a person can read. Wait a minute, go back, and send this "
+                "one again; nothing that you sent before is lost."
             )
         case 503:
             return _("This cannot be shown right now"), _("Try again in a minute.")
     if code >= 500:
         return _("Something broke on our side"), _(
-            "It has been logged. Answers that you sent before are safe. Try again, or go back to the start page."
+            "It has been logged. Answers that you sent before are safe. "
+            "Try again, or go back to the start page."
         )
     return _("The site did not understand this request"), _("Go back, reload the page, and try again.")

@@ -54,7 +54,7 @@ def fill(pattern: str, path: str, line: int) -> str:
 
 
 def scale_low(fractions: Iterable[float]) -> float:
-    """Return where a beam has to begin to hold these figures: 0, or a multiple of −25 % below it, down to −100 %."""
+    """Return where a beam begins that holds these figures: 0, or a multiple of −25 % down to −100 %."""
     return max(-1.0, min(0.0, floor(min(fractions) * 4) / 4))
 
 

@@ -1,4 +1,4 @@
-"""The language and the theme of a page: asked for in the address, else remembered in a cookie, else the browser's."""
+"""The language and the theme of a page: by the address, else by a cookie, else by the browser."""
 
 from __future__ import annotations
 

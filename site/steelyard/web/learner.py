@@ -22,7 +22,7 @@ def learner_id() -> str:
 
 
 def tallies_by_quiz() -> dict[str, list[store.Tally]]:
-    """Return this learner's attempts at each quiz, the latest first; for a new session without a statement."""
+    """Return this learner's attempts at each quiz, the latest first; a new session has none."""
     by_quiz: dict[str, list[store.Tally]] = {}
     if _KEY in session:
         for tally in store.tallies(db.session, session[_KEY]):

@@ -1,4 +1,4 @@
-"""A question made ready for pages: rendered once per version and language in each worker, then only looked up."""
+"""A question made ready for pages: rendered once per version and language, and then looked up."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Shown:
     figure: tuple[str, Finding] | None
     """The measured saving to be guessed before answering, with its claim's id."""
     face: str
-    """Digits that tell whether the visible part of a question has changed. Key and feedback have no part in it."""
+    """Digits by which a change of the visible part shows. Key and feedback have no part in them."""
 
 
 def shown(edition: Edition, language: str) -> Shown:
@@ -54,7 +54,7 @@ def shown(edition: Edition, language: str) -> Shown:
 
 
 class _Key:
-    """What a rendered question depends on: its content by digest, the language, and the records by identity."""
+    """What a rendered question depends on: content by digest, language, and records by identity."""
 
     def __init__(self, edition: Edition, language: str, records: Records) -> None:
         self.edition = edition

@@ -80,8 +80,8 @@ def forgery() -> Page | None:
     if sitting is not None and sitting.seat(id) is None:
         sitting = None
     trouble = _(
-        "Your browser's session had ended, so the answer was not taken yet. What you chose is still marked: send it"
-        " again."
+        "Your browser's session had ended, so the answer was not taken yet. What you chose is still marked: "
+        "send it again."
     )
     return _ask(_open(id, sitting), trouble=trouble, status=400)
 
@@ -106,7 +106,7 @@ class _Place:
 
 
 def _open(id: str, sitting: Sitting | None, attempt: str | None = None) -> _Place:
-    """Return the question: as pinned by its attempt, else as it stands in the bank. Aborts when there is none."""
+    """Return a question as pinned by its attempt, else as it stands in the bank. Aborts without one."""
     twins = state().bank.questions.get(id)
     edition = Edition(twins) if twins else None
     seat = sitting.seat(id) if sitting else None
@@ -162,7 +162,7 @@ def _trouble(question: Shown, chosen: Collection[str]) -> str | None:
     guess = request.form.get("guess", "").strip()
     if question.figure and guess and parse_percent(guess) is None:
         return _(
-            "The guess is a number of per cent, up to 100, such as 40. Leave it empty if you would rather not guess."
+            "The guess is a number of per cent, at most 100. Leave it empty if you would rather not guess."
         )
     return None
 

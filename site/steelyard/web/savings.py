@@ -14,7 +14,7 @@ REFERENCE = "baseline"
 
 @dataclass(frozen=True)
 class Saving:
-    """A technique and the findings of its peak against full fine-tuning, one for each precision of the latter."""
+    """A technique, and its peak against full fine-tuning in each precision of the latter."""
 
     technique: str
     findings: tuple[Finding, ...]

@@ -28,7 +28,9 @@ PRODUCTION = "gunicorn --workers 4 --bind 0.0.0.0:8000 'steelyard.web:create_app
 Say = Callable[[str], None]
 
 
-def serve(port: int = 8000, public: bool = False, questions: Path | None = None, say: Say = click.echo) -> None:
+def serve(
+    port: int = 8000, public: bool = False, questions: Path | None = None, say: Say = click.echo
+) -> None:
     """Serve this machine until interrupted; for a public site, prepare it and say how it is run.
 
     Raises click.ClickException, worded for people, for settings with which a site must not start, when no
@@ -70,10 +72,10 @@ def publish(settings: Settings, say: Say) -> None:
 
 def prepare(settings: Settings, port: int, say: Say) -> BaseWSGIServer:
     """Return the local server, listening, with its database up to date and its questions watched."""
-    listener = _listen(port)
     settings = settings.with_local_secret()
     app = create_app(settings)
     migrate(app)
+    listener = _listen(port)
     host, found = listener.getsockname()[:2]
     if port not in (0, found):
         say(f"Port {port} is taken; using {found}.")

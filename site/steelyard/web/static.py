@@ -1,4 +1,4 @@
-"""Style sheets, scripts and pictures of the site: kept by the browser for a year, under addresses that change with them."""
+"""Style sheets, scripts and pictures: kept by browsers for a year, under addresses that change with them."""
 
 from __future__ import annotations
 

@@ -1,0 +1,120 @@
+"""The local server, and how a public one is prepared."""
+
+from __future__ import annotations
+
+import socket
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from threading import Thread
+
+import click
+import pytest
+
+from steelyard.settings import LOCAL_HOSTS, Settings
+from steelyard.web import create_app
+from steelyard.web import serve as serving
+
+
+@pytest.fixture
+def local(settings: Settings) -> Settings:
+    return replace(settings, secret_key=None, trusted_hosts=LOCAL_HOSTS)
+
+
+@contextmanager
+def running(settings: Settings, port: int, said: list[str]) -> Iterator[str]:
+    server = serving.prepare(settings, port, said.append)
+    thread = Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.port}"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+        state = server.app.extensions["steelyard"]
+        state.live_bank.close()
+        state.live_records.close()
+        with server.app.app_context():
+            server.app.extensions["sqlalchemy"].engine.dispose()
+
+
+def test_the_local_server_serves_and_says_where_everything_is(local):
+    said: list[str] = []
+    with running(local, 0, said) as url, urllib.request.urlopen(url) as response:
+        page = response.read().decode()
+    text = "\n".join(said)
+
+    assert "Every number, weighed." in page
+    assert url in text
+    assert str(local.data / "steelyard.sqlite3") in text and str(local.questions) in text
+
+
+def test_a_taken_port_gives_way_to_the_next(local):
+    said: list[str] = []
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with running(local, port, said) as url, urllib.request.urlopen(url) as response:
+            assert response.status == 200
+
+    assert url != f"http://127.0.0.1:{port}"
+    assert f"Port {port} is taken; using" in said[0]
+
+
+def test_errors_of_question_files_are_told_at_the_start(local):
+    (local.questions / "basics" / "broken.en.md").write_text("# No question\n", encoding="utf-8")
+    said: list[str] = []
+    with running(local, 0, said):
+        pass
+
+    assert [line for line in said if line.startswith("questions/basics/broken.en.md:1:1 E007")]
+
+
+@pytest.fixture
+def environment(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    for name in ("data", "questions", "results"):
+        monkeypatch.setenv(f"STEELYARD_{name.upper()}", str(getattr(settings, name)))
+    return monkeypatch
+
+
+def test_a_public_site_is_refused_without_a_secret_and_told_how_it_is_run(environment):
+    with pytest.raises(click.ClickException) as refused:
+        serving.serve(public=True)
+
+    assert "STEELYARD_SECRET_KEY is not set" in refused.value.message
+    assert "gunicorn" in refused.value.message
+
+
+def test_a_public_site_is_refused_without_its_hosts(environment):
+    environment.setenv("STEELYARD_SECRET_KEY", "s" * 32)
+    environment.setenv("STEELYARD_PUBLIC", "1")
+
+    with pytest.raises(click.ClickException, match="STEELYARD_TRUSTED_HOSTS is not set"):
+        serving.serve(public=True)
+
+
+def test_a_complete_public_site_is_prepared_and_told_its_command(environment, settings):
+    environment.setenv("STEELYARD_SECRET_KEY", "s" * 32)
+    environment.setenv("STEELYARD_TRUSTED_HOSTS", "quiz.example.org")
+    said: list[str] = []
+    serving.serve(public=True, say=said.append)
+
+    assert "gunicorn --workers 4" in said[0]
+    assert (settings.data / "steelyard.sqlite3").is_file()
+
+
+def test_an_unreachable_database_is_named_in_one_line(environment):
+    environment.setenv("STEELYARD_DATABASE_URL", "postgresql://nobody@127.0.0.1:1/none")
+
+    with pytest.raises(click.ClickException, match="the database cannot be used"):
+        serving.serve(port=0)
+
+
+def test_the_application_of_the_production_command_starts_by_the_environment(environment):
+    environment.setenv("STEELYARD_SECRET_KEY", "s" * 32)
+    app = create_app()
+
+    assert app.test_client().get("/healthz").status_code == 200
+    with app.app_context():
+        app.extensions["sqlalchemy"].engine.dispose()

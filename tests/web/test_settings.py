@@ -1,0 +1,108 @@
+"""Settings: from the environment, by one table."""
+
+from __future__ import annotations
+
+import stat
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+from steelyard import settings as module
+from steelyard.settings import PREFIX, Settings, SettingsError, project_data
+
+DATA = {"STEELYARD_DATA": "/tmp/nowhere"}
+
+
+def test_every_setting_is_in_the_table_and_every_row_is_a_setting():
+    rows = {line.split()[0] for line in (module.__doc__ or "").splitlines() if line.startswith(PREFIX)}
+
+    assert rows == {PREFIX + field.name.upper() for field in fields(Settings)}
+
+
+def test_a_checkout_reads_its_own_folders():
+    found = Settings.from_environment(DATA)
+
+    assert found.questions == project_data() / "questions"
+    assert found.results == project_data() / "demos" / "results"
+    assert found.database_url == "sqlite:////tmp/nowhere/steelyard.sqlite3"
+    assert found.secret_key is None
+
+
+def test_a_wheel_reads_its_own_copy(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "_CHECKOUT", tmp_path)
+    found = Settings.from_environment({"XDG_DATA_HOME": str(tmp_path)})
+
+    assert found.questions == Path(module.__file__).parent / "_data" / "questions"
+    assert found.demos == Path(module.__file__).parent / "_data" / "demos"
+
+
+def test_every_variable_is_read():
+    found = Settings.from_environment(
+        {
+            "STEELYARD_SECRET_KEY": "s" * 32,
+            "STEELYARD_DATABASE_URL": "postgresql+psycopg://db/steelyard",
+            "STEELYARD_DATA": "/data",
+            "STEELYARD_QUESTIONS": "/questions",
+            "STEELYARD_RESULTS": "/results",
+            "STEELYARD_PAGES": "/pages",
+            "STEELYARD_DEMOS": "/demos",
+            "STEELYARD_PUBLIC": "1",
+            "STEELYARD_HTTPS": "0",
+            "STEELYARD_TRUSTED_HOSTS": "a.example, b.example",
+            "STEELYARD_EDIT_URL": "https://a.example/{path}",
+            "STEELYARD_REPORT_URL": "https://a.example/new",
+        }
+    )
+
+    assert found == Settings(
+        data=Path("/data"),
+        questions=Path("/questions"),
+        results=Path("/results"),
+        pages=Path("/pages"),
+        demos=Path("/demos"),
+        database_url="postgresql+psycopg://db/steelyard",
+        secret_key="s" * 32,
+        public=True,
+        https=False,
+        trusted_hosts=("a.example", "b.example"),
+        edit_url="https://a.example/{path}",
+        report_url="https://a.example/new",
+    )
+
+
+@pytest.mark.parametrize(
+    ("variables", "words"),
+    [
+        ({"STEELYARD_PUBLIC": "yes"}, "can be 0 or 1"),
+        ({"STEELYARD_QUESTION": "/x"}, "STEELYARD_QUESTION is not a setting"),
+        ({"STEELYARD_DATABASE_URL": "nonsense"}, "STEELYARD_DATABASE_URL"),
+        ({"STEELYARD_DATABASE_URL": "mysql://x/y"}, "SQLite or PostgreSQL"),
+    ],
+)
+def test_what_cannot_be_read_is_named(variables, words):
+    with pytest.raises(SettingsError, match=words):
+        Settings.from_environment({**DATA, **variables})
+
+
+@pytest.mark.parametrize("scheme", ["postgres", "postgresql"])
+def test_a_plain_postgresql_address_gets_the_driver_that_is_installed(scheme):
+    found = Settings.from_environment({**DATA, "STEELYARD_DATABASE_URL": f"{scheme}://u:p@db/steelyard"})
+
+    assert found.database_url == "postgresql+psycopg://u:p@db/steelyard"
+
+
+def test_a_public_site_has_no_hosts_until_told_and_keeps_cookies_to_https():
+    found = Settings.from_environment({**DATA, "STEELYARD_PUBLIC": "1"})
+
+    assert (found.trusted_hosts, found.https) == ((), True)
+
+
+def test_the_local_secret_is_made_once_and_for_its_owner_only(tmp_path):
+    plain = Settings.from_environment({"STEELYARD_DATA": str(tmp_path / "data")})
+    first, second = plain.with_local_secret(), plain.with_local_secret()
+    mode = (tmp_path / "data" / "secret").stat().st_mode
+
+    assert first.secret_key == second.secret_key
+    assert len(first.secret_key or "") == 64
+    assert stat.S_IMODE(mode) == 0o600
