@@ -92,7 +92,7 @@ def start(
     items: Sequence[Planned],
     now: datetime,
 ) -> None:
-    """Begin an attempt, with its learner and versions where these are new. One that has begun stays as it is."""
+    """Begin an attempt, with its learner and versions where these are new; one that has begun stays as is."""
     _add(session, Learner, id=learner, created=now)
     if not _add(session, Attempt, id=attempt, learner=learner, quiz=quiz, mode=mode, started=now):
         return
@@ -118,7 +118,7 @@ def sitting(session: Session, attempt: str, learner: str) -> Sitting | None:
         return None
     first = rows[0]
     return Sitting(
-        attempt, first.quiz, first.mode, first.started, tuple(Seat(*row.tuple()[3:]) for row in rows)
+        attempt, first.quiz, first.mode, first.started, tuple(_seat(row) for row in rows)
     )
 
 
@@ -171,7 +171,7 @@ def edition(session: Session, digest: str) -> Edition:
 
 def tallies(session: Session, learner: str) -> list[Tally]:
     """Return this learner's attempts at quizzes, the latest first, by one statement."""
-    return [Tally(*row.tuple()) for row in session.execute(_TALLIES, {"learner": learner})]
+    return [Tally(**row._mapping) for row in session.execute(_TALLIES, {"learner": learner})]
 
 
 _SITTING = (
@@ -184,7 +184,7 @@ _SITTING = (
         Item.letters,
         Answer.chosen,
         Answer.score,
-        Guess.value,
+        Guess.value.label("guess"),
         Guess.measured,
     )
     .join(Item, Item.attempt == Attempt.id)
@@ -196,12 +196,12 @@ _SITTING = (
 
 _TALLIES = (
     sa.select(
-        Attempt.id,
+        Attempt.id.label("attempt"),
         Attempt.quiz,
         Attempt.started,
-        sa.func.count(Item.question),
-        sa.func.count(Answer.id),
-        sa.func.coalesce(sa.func.sum(Answer.score), 0.0),
+        sa.func.count(Item.question).label("items"),
+        sa.func.count(Answer.id).label("answers"),
+        sa.func.coalesce(sa.func.sum(Answer.score), 0.0).label("score"),
     )
     .join(Item, Item.attempt == Attempt.id)
     .outerjoin(Answer, (Answer.attempt == Item.attempt) & (Answer.question == Item.question))
@@ -210,6 +210,10 @@ _TALLIES = (
     .order_by(Attempt.started.desc(), Attempt.id)
     .limit(200)
 )
+
+
+def _seat(row: sa.Row[Any]) -> Seat:
+    return Seat(row.question, row.version, row.letters, row.chosen, row.score, row.guess, row.measured)
 
 
 def _add(session: Session, table: type[Base], **values: Any) -> bool:
