@@ -1,8 +1,8 @@
 """Run it: python demos/baseline.py
 
-Full fine-tuning: every weight of the model is trained with AdamW. It changes nothing and saves nothing; it is the
-load that every other demo is weighed against. Two precisions are in use, and a saving means little without saying
-against which of them it was measured.
+Full fine-tuning: every weight of the model is trained with AdamW. It saves nothing; it is the load that every
+other demo is weighed against. It comes in two precisions, and a saving means little without saying which of
+them it was measured against.
 
 Where the bytes go, per parameter of the model:
 
@@ -13,29 +13,28 @@ Where the bytes go, per parameter of the model:
     Adam's second moment, fp32     4       Adam's second moment, bf16     2
     model states                  16       model states                   8
 
-Mixed precision runs the forward pass under autocast, which adds a bf16 copy of the weights while a step lasts. Pure
-bf16 halves the model states, but an update smaller than 1/256 of a weight is rounded away, which is why frameworks
-offer both.
+Mixed precision runs the forward pass under autocast, which adds a bf16 copy of the weights for as long as a
+step lasts. Pure bf16 halves the model states, but rounds away an update smaller than 1/256 of its weight.
 
-Activations come on top: what the forward pass keeps for the backward pass. They grow with batch × seq, not with what
-is trained, and for a small model they, and the logits (batch × seq × vocabulary), rule the peak. Try:
+Activations come on top: what the forward pass keeps for the backward pass. They grow with batch × seq, not
+with what is trained. In a small model they and the logits (batch × seq × vocabulary) rule the peak. Try:
 
     python demos/baseline.py --precision bf16
     python demos/baseline.py --batch 1 --seq 128
 
-What to look for in the table: the phase in which the peak came, and which kind of bytes was largest in that moment.
+What to look for in the table: in which phase the peak came, and which kind of bytes was largest just then.
 """
 
 from memlab import launch
 
 
 def build(lab):
-    """Return the model and the optimizer; `lab` measures one training step after another with them."""
-    # ---- the model ---------------------------------------------------------------------------------------------
+    """Return the model and the optimizer; `lab` measures training steps with them."""
+    # ---- the model ---------------------------------------------------------------------------------------
     # fp32 weights take up small updates; autocast gives the matrix products bf16 speed all the same.
     model = lab.load_model("float32" if lab.mixed else "bfloat16")
 
-    # ---- what is trained ---------------------------------------------------------------------------------------
+    # ---- what is trained ---------------------------------------------------------------------------------
     # AdamW keeps two moments for every trainable parameter. Here, that is every parameter.
     optimizer = lab.optimizer(model)
     return model, optimizer
@@ -49,7 +48,7 @@ def build(lab):
 #     optimizer.step()
 #     optimizer.zero_grad(set_to_none=True)
 #
-# Gradients are freed right after the step, so none are alive when the next forward pass builds up its activations.
+# Gradients are freed right after the step, so none are alive while the next forward pass builds up.
 
 if __name__ == "__main__":
     launch.main("baseline", __doc__, build, lr=1e-4)

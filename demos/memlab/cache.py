@@ -1,4 +1,4 @@
-"""What is worked out once per machine: files in the user's cache folder, each checked before it is believed."""
+"""What is worked out once per machine: files in the user's cache folder, checked before they are believed."""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
 """Real text without a download: the functions of Python's standard library, and what each says it does.
 
 Training teaches the model to continue `def name(arguments):` with the first line of the function's docstring.
-Whole modules are held out for evaluation. Sequences are packed to exactly `seq` tokens, so no token is padding.
+Whole modules are held out for evaluation. Sequences are packed to exactly `seq` tokens, so no token is
+padding.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from typing import Any
 import torch
 
 from memlab import cache
-from memlab.setup import DOCSTRINGS, Refused
+from memlab.setup import DOCSTRINGS, UsageError
 
 IGNORED = -100
 """The label of a token that the loss leaves out (the prompts' tokens)."""
@@ -51,7 +52,7 @@ class Text:
 
 
 def split(pairs: Iterable[Pair]) -> Text:
-    """Hold out about a tenth of the groups, always the same ones. Raises ValueError when a side stays empty."""
+    """Hold out about a tenth of the groups, always the same. Raises ValueError when a side stays empty."""
     pairs = tuple(pairs)
     train = tuple(pair for pair in pairs if not _is_held_out(pair.group))
     held_out = tuple(pair for pair in pairs if _is_held_out(pair.group))
@@ -66,17 +67,18 @@ def _is_held_out(group: str) -> bool:
 
 
 def load(name: str) -> Text:
-    """Return the text that `--dataset` names. Raises Refused for a data set that cannot be had or used."""
+    """Return the text that `--dataset` names. Raises UsageError for a data set that cannot be had or used."""
     return split(docstrings() if name == DOCSTRINGS else _from_hub(name))
 
 
-# ---- the standard library --------------------------------------------------------------------------------------
+# ---- the standard library --------------------------------------------------------------------------------
 
 
 def docstrings(library: Path | None = None) -> list[Pair]:
     """Collect function → first docstring line from the standard library, the modules in alphabetical order.
 
-    Reading the running interpreter's library takes seconds, so that is cached; a given `library` is read anew.
+    Reading the running interpreter's library takes seconds, so that is cached; a given `library` is read
+    anew.
     """
     if library is not None:
         return list(_collect(library))
@@ -111,7 +113,7 @@ def _collect(library: Path) -> Iterator[Pair]:
                     yield Pair(prompt, line + '"""', parts[0].removesuffix(".py"))
 
 
-# ---- the hub ---------------------------------------------------------------------------------------------------
+# ---- the hub ---------------------------------------------------------------------------------------------
 
 
 def _from_hub(name: str) -> list[Pair]:
@@ -121,14 +123,14 @@ def _from_hub(name: str) -> list[Pair]:
         rows = datasets.load_dataset(name, split="train")
     except Exception as error:  # the library raises a dozen types, some its own, some requests' or fsspec's
         reason = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
-        raise Refused(
+        raise UsageError(
             f"--dataset {name}: cannot be loaded ({reason}); check the name or the network"
         ) from None
     return pairs_of_rows(name, rows)
 
 
 def pairs_of_rows(name: str, rows: Iterable[dict[str, Any]]) -> list[Pair]:
-    """Turn a data set's rows into pairs; every row is its own group. Raises Refused on unknown columns."""
+    """Turn a data set's rows into pairs; every row is its own group. Raises UsageError on unknown columns."""
     pairs = []
     for index, row in enumerate(rows):
         for prompt, answer in (("instruction", "output"), ("prompt", "completion"), ("question", "answer")):
@@ -137,15 +139,15 @@ def pairs_of_rows(name: str, rows: Iterable[dict[str, Any]]) -> list[Pair]:
                 break
         else:
             if not isinstance(row.get("text"), str):
-                raise Refused(
-                    f"--dataset {name}: has the columns {', '.join(row)}; needed are text, instruction and output, "
-                    "prompt and completion, or question and answer"
+                raise UsageError(
+                    f"--dataset {name}: has the columns {', '.join(row)}; needed are text, or instruction "
+                    "and output, or prompt and completion, or question and answer"
                 )
             pairs.append(Pair("", row["text"], str(index)))
     return pairs
 
 
-# ---- batches ---------------------------------------------------------------------------------------------------
+# ---- batches ---------------------------------------------------------------------------------------------
 
 Tokenize = Callable[[str], list[int]]
 Batch = dict[str, torch.Tensor]

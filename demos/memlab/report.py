@@ -1,33 +1,128 @@
-"""Show records: a table for the terminal and a picture."""
+"""Show records as a table in the terminal.
+
+A saving is a fraction of a baseline's bytes, and is never shown without that baseline's precision.
+"""
 
 from __future__ import annotations
-from pathlib import Path
-from memlab import record
+
+from collections.abc import Callable, Sequence
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from memlab.compare import (
+    BASELINE,
+    Get,
+    Group,
+    bytes_at_peak,
+    change,
+    differences,
+    grouped,
+    peak_of,
+    savings,
+    step_of,
+)
+from memlab.record import KINDS, Record
+from memlab.words import device_words, in_bytes, in_nats, in_percent, in_seconds, in_thousands
+
+Row = tuple[str, Get, Callable[[float | None], str]]
 
 
-def read_folder(folder):
-    return []
+def _rows(records: Sequence[Record]) -> list[Row]:
+    kinds = [kind for kind in KINDS if any(bytes_at_peak(kind)(one) for one in records)]
+    return [
+        ("peak memory", peak_of, in_bytes),
+        *((f"  {kind}", bytes_at_peak(kind), in_bytes) for kind in kinds),
+        ("between two steps", lambda one: one.memory.static_bytes, in_bytes),
+        ("while loading", lambda one: one.memory.load_peak_bytes, in_bytes),
+        ("reserved by the allocator", lambda one: one.memory.reserved_bytes, in_bytes),
+        ("the process at most", lambda one: one.memory.process_bytes, in_bytes),
+        ("time of a step", step_of, in_seconds),
+        ("tokens per second", lambda one: one.speed.tokens_per_second, in_thousands),
+        (
+            "trained parameters",
+            lambda one: one.learning.trainable_parameters if one.learning else None,
+            in_thousands,
+        ),
+        (
+            "held-out loss before",
+            lambda one: one.learning.eval_loss_before if one.learning else None,
+            in_nats,
+        ),
+        ("held-out loss after", lambda one: one.learning.eval_loss_after if one.learning else None, in_nats),
+    ]
 
 
-def show(records, *, theirs, others):
-    for r in records:
-        print(
-            r.technique,
-            r.status,
-            r.message,
-            r.memory.peak_bytes,
-            r.memory.peak_phase,
-            r.memory.breakdown_at_peak,
-            r.speed.step_seconds,
-            r.learning
-            and (
-                r.learning.trainable_parameters,
-                r.learning.losses,
-                r.learning.eval_loss_before,
-                r.learning.eval_loss_after,
-            ),
-        )
+def show(
+    records: Sequence[Record],
+    *,
+    theirs: Record | None,
+    earlier: Sequence[Record],
+    console: Console | None = None,
+) -> None:
+    """Print what was measured: one column a technique, and how the last compares with the first.
+
+    `theirs` is the record of `--like`; it becomes the column to compare with. Among `others` (records of
+    earlier runs) the baselines are sought that the technique may also be compared with.
+    """
+    console = console or Console()
+    groups = grouped(records)
+    columns = [(group.technique, group) for group in groups]
+    if theirs is not None:
+        columns = [("theirs", Group((theirs,))), ("yours", groups[0])]
+    console.print(_table(columns))
+    for line in _sentences(groups, theirs, earlier):
+        console.print(line, highlight=False)
 
 
-def draw(records, folder):
-    return []
+def _table(columns: list[tuple[str, Group]]) -> Table:
+    first = columns[0][1]
+    setup = first.first.setup
+    table = Table(
+        title=f"{setup.model}: batch {setup.batch}, {setup.seq} tokens a sequence, {first.precision}",
+        title_justify="left",
+        title_style="bold",
+        box=box.SIMPLE_HEAD,
+    )
+    table.add_column("")
+    for name, _ in columns:
+        table.add_column(name, justify="right")
+    if len(columns) > 1:
+        table.add_column("change", justify="right")
+    for name, get, words in _rows([group.first for _, group in columns]):
+        values = [group.median(get) for _, group in columns]
+        if all(value is None for value in values):
+            continue
+        cells = [words(value) for value in values]
+        if len(columns) > 1:
+            cells.append(in_percent(change(values[-1], values[0])))
+        table.add_row(name, *cells, style="bold" if name == "peak memory" else None)
+        if name == "peak memory":
+            table.add_row(
+                "  came in the phase", *(group.first.memory.peak_phase or "–" for _, group in columns)
+            )
+    for name, group in columns:
+        if group.first.status != "ok":
+            table.add_section()
+            table.add_row(f"{name}: {group.first.status}", group.first.message or "")
+    return table
+
+
+def _sentences(groups: list[Group], theirs: Record | None, earlier: Sequence[Record]) -> list[str]:
+    lines = [device_words(groups[-1].first)]
+    repeats = len(groups[-1].records)
+    if repeats > 1:
+        lines.append(f"Medians of {repeats} runs.")
+    if theirs is not None:
+        lines += [f"Not the same: {line}." for line in differences(groups[0].first, theirs)]
+    everything = grouped([one for group in groups for one in group.records] + list(earlier))
+    for group in groups:
+        if group.technique == BASELINE:
+            continue
+        for baseline, saving in savings(group, everything):
+            lines.append(
+                f"{group.technique} ({group.precision}) against full fine-tuning in {baseline.precision}: "
+                f"peak {in_percent(-saving)}."
+            )
+    return lines

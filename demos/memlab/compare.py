@@ -1,0 +1,117 @@
+"""Group records and compare them: repeats, baselines, savings (which are worked out, never stored)."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from memlab import record
+from memlab.record import TECHNIQUE_FIELDS, Record
+
+PRECISIONS = {"mixed": "mixed precision", "bf16": "pure bf16"}
+BASELINE = "baseline"
+
+Get = Callable[[Record], float | None]
+
+
+@dataclass(frozen=True)
+class Group:
+    """Runs that differ in nothing but their seed."""
+
+    records: tuple[Record, ...]
+
+    @property
+    def first(self) -> Record:
+        return self.records[0]
+
+    @property
+    def technique(self) -> str:
+        return self.first.technique
+
+    @property
+    def precision(self) -> str:
+        return PRECISIONS[self.first.setup.precision]
+
+    def median(self, get: Get) -> float | None:
+        """Return the median over the repeats that have a value, or None when none has."""
+        values = [value for value in map(get, self.records) if value is not None]
+        return statistics.median(values) if values else None
+
+
+def grouped(records: Iterable[Record]) -> list[Group]:
+    """Put repeats together, in the order in which the groups first appear."""
+    groups: dict[str, list[Record]] = {}
+    for one in records:
+        key = repr((one.technique, one.device.name, one.setup.without_seed(), _versions(one)))
+        groups.setdefault(key, []).append(one)
+    return [Group(tuple(sorted(group, key=lambda one: one.setup.seed))) for group in groups.values()]
+
+
+def comparable(a: Record, b: Record, *, across_precisions: bool = False) -> bool:
+    """Whether two records differ in nothing but technique and seed (and, if so asked, precision)."""
+    free = TECHNIQUE_FIELDS | {"seed"} | ({"precision", "autocast"} if across_precisions else set())
+    return (
+        a.setup.model_dump(exclude=set(free)) == b.setup.model_dump(exclude=set(free))
+        and (a.device.kind, a.device.name) == (b.device.kind, b.device.name)
+        and _versions(a) == _versions(b)
+    )
+
+
+def _versions(one: Record) -> list[tuple[str, str | None]]:
+    return sorted(one.origin.versions.items())
+
+
+def read_folder(folder: Path) -> list[Record]:
+    """Read the records in one folder, leaving out files that are none."""
+    records = []
+    for path in sorted(folder.glob("*.json")):
+        try:
+            records.append(record.read(path))
+        except (OSError, ValueError):
+            continue
+    return records
+
+
+def change(of: float | None, against: float | None) -> float | None:
+    """Return the relative change as a fraction, or None when a side is missing."""
+    return of / against - 1 if of is not None and against else None
+
+
+def peak_of(one: Record) -> float | None:
+    return one.memory.peak_bytes
+
+
+def step_of(one: Record) -> float | None:
+    return one.speed.step_seconds.median if one.speed.step_seconds else None
+
+
+def bytes_at_peak(kind: str) -> Get:
+    """Return the function that looks up one kind's bytes at the peak."""
+
+    def get(one: Record) -> float | None:
+        breakdown = one.memory.breakdown_at_peak
+        return getattr(breakdown, kind) if breakdown else None
+
+    return get
+
+
+def savings(group: Group, everything: Iterable[Group]) -> list[tuple[Group, float]]:
+    """Return each baseline to compare `group` with, one a precision, and the fraction of its peak saved."""
+    found: dict[str, tuple[Group, float]] = {}
+    for baseline in everything:
+        if baseline.technique == BASELINE and comparable(group.first, baseline.first, across_precisions=True):
+            difference = change(group.median(peak_of), baseline.median(peak_of))
+            if difference is not None:
+                found.setdefault(baseline.first.setup.precision, (baseline, -difference))
+    return [found[precision] for precision in PRECISIONS if precision in found]
+
+
+def differences(yours: Record, theirs: Record) -> list[str]:
+    """List what keeps two records of one technique from being repeats of each other, in words."""
+    mine, other = yours.setup.without_seed(), theirs.setup.without_seed()
+    pairs = [(name, mine[name], other[name]) for name in mine]
+    pairs += [(f"version of {name}", yours.origin.versions.get(name), v) for name, v in _versions(theirs)]
+    pairs += [("device", yours.device.name, theirs.device.name)]
+    return [f"{name} is {a} here and {b} in theirs" for name, a, b in pairs if a != b]
