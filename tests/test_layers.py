@@ -37,6 +37,7 @@ def test_the_lower_floor_runs_without_flask(module):
 def test_a_whole_application_is_made_and_asked_without_torch(tmp_path):
     statement = (
         "import os; os.environ['STEELYARD_DATA'] = " + repr(str(tmp_path)) + "; "
+        "os.environ['STEELYARD_SECRET_KEY'] = 'a secret for tests only'; "
         "from steelyard.web import create_app; app = create_app(); "
         "assert app.test_client().get('/healthz').status_code == 200"
     )

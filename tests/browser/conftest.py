@@ -1,0 +1,44 @@
+"""The project's own questions and records, served, and a Chromium to look at them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser
+
+from chromium import chromium, serving
+from steelyard.settings import Settings, project_data, sqlite_url
+from steelyard.web import create_app
+from steelyard.web.database import migrate
+
+
+@pytest.fixture(scope="session")
+def browser(site: str) -> Iterator[Browser]:
+    """Started after the site and closed before it: Flask's contexts do not live beside Playwright's event loop."""
+    with chromium() as browser:
+        yield browser
+
+
+@pytest.fixture(scope="session")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of the site over the project's own questions, as `make serve` would show it."""
+    data: Path = tmp_path_factory.mktemp("site")
+    project = project_data()
+    app = create_app(
+        Settings(
+            data=data,
+            questions=project / "questions",
+            results=project / "demos" / "results",
+            pages=project / "demos" / "pages",
+            demos=project / "demos",
+            database_url=sqlite_url(data),
+            secret_key="a secret for tests only",
+        )
+    )
+    migrate(app)
+    with serving(app) as address:
+        yield address
+    with app.app_context():
+        app.extensions["sqlalchemy"].engine.dispose()
