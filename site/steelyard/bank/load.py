@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import os
 import re
 import stat
@@ -22,11 +23,15 @@ ROOT_QUIZ = "questions"
 _LANGUAGE = re.compile(r"(.+)\.([a-z]{2})", re.DOTALL)
 
 
+_Merged = dict[str, tuple[tuple[Parsed, ...], tuple[dict[str, Question], list[Problem]]]]
+"""Id → the parsed files of a question, and what came of merging them."""
+
+
 @dataclass(frozen=True)
 class _File:
-    path: Path
-    name: PurePosixPath
-    """Below the bank's folder."""
+    path: str
+    name: str
+    """The path below the bank's folder, with slashes."""
     signature: tuple[int, ...]
 
 
@@ -45,33 +50,37 @@ class Loader:
     def __init__(self, shown: str | None = None, only: Collection[str] | None = None) -> None:
         self._shown = shown
         self._only = only
-        self._known: dict[tuple[str, PurePosixPath], tuple[tuple[int, ...], Parsed | ParsedQuiz]] = {}
+        self._known: dict[str, tuple[tuple[int, ...], Parsed | ParsedQuiz]] = {}
+        self._merged: _Merged = {}
         self._lock = Lock()
 
     def __call__(self, root: Path) -> Bank:
         with self._lock:
-            shown = root.resolve().name if self._shown is None else self._shown
+            shown = PurePosixPath(root.resolve().name if self._shown is None else self._shown)
+            prefix = "" if shown == PurePosixPath() else f"{str(shown).rstrip('/')}/"
             files = [_named(root, name) for name in sorted(self._only)] if self._only else _files(root)
             known = self._known
             self._known = {}
-            assembly = _Assembly(root)
+            assembly = _Assembly(root, self._merged)
             for file in files:
-                path = str(PurePosixPath(shown) / file.name)
-                before = known.get((path, file.name))
+                path = f"{prefix}{file.name}"
+                before = known.get(file.name)
                 parsed = before[1] if before and before[0] == file.signature else _read(file, path)
                 if parsed is None:
                     continue
-                self._known[(path, file.name)] = (file.signature, parsed)
+                self._known[file.name] = (file.signature, parsed)
                 assembly.add(file.name, path, parsed)
-            return assembly.bank()
+            bank = assembly.bank()
+            self._merged = assembly.merged
+            return bank
 
 
 def _files(root: Path) -> list[_File]:
     """Return the question files below `root` in order; what cannot be looked at is left out."""
-    return sorted(_walk(root, PurePosixPath(), root.resolve()), key=lambda file: file.name)
+    return sorted(_walk(str(root), "", root.resolve()), key=lambda file: file.name)
 
 
-def _walk(folder: Path, name: PurePosixPath, top: Path) -> Iterator[_File]:
+def _walk(folder: str, prefix: str, top: Path) -> Iterator[_File]:
     try:
         entries = list(os.scandir(folder))
     except OSError:
@@ -81,11 +90,11 @@ def _walk(folder: Path, name: PurePosixPath, top: Path) -> Iterator[_File]:
             continue
         try:
             if entry.is_dir(follow_symlinks=False):
-                yield from _walk(folder / entry.name, name / entry.name, top)
+                yield from _walk(entry.path, f"{prefix}{entry.name}/", top)
             elif _is_question(entry.name) and entry.is_file():
                 if entry.is_symlink() and not Path(entry.path).resolve().is_relative_to(top):
                     continue
-                yield _File(folder / entry.name, name / entry.name, _signature(entry.stat()))
+                yield _File(entry.path, prefix + entry.name, _signature(entry.stat()))
         except OSError:
             continue
 
@@ -103,14 +112,14 @@ def _named(root: Path, name: str) -> _File:
         signature = _signature((root / name).stat())
     except OSError:
         signature = ()
-    return _File(root / name, PurePosixPath(name), signature)
+    return _File(str(root / name), name, signature)
 
 
 def _read(file: _File, path: str) -> Parsed | ParsedQuiz | None:
     """Parse one file; None when it has just vanished."""
     id, language = _identify(file.name)
     try:
-        with file.path.open("rb") as stream:
+        with Path(file.path).open("rb") as stream:
             if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
                 raise OSError("it is no plain file")
             data = stream.read(MAX_BYTES + 1)
@@ -119,31 +128,31 @@ def _read(file: _File, path: str) -> Parsed | ParsedQuiz | None:
     except OSError as error:
         reason = error.strerror or str(error)
         return Parsed(None, (Problem(path, 1, 1, "E001", f"the file cannot be read: {reason}"),))
-    if PurePosixPath(id).name == "_quiz":
+    if id.rpartition("/")[2] == "_quiz":
         return parse_quiz(data, path, language or "en")
     return parse(data, path, id, language)
 
 
-def _identify(name: PurePosixPath) -> tuple[str, str | None]:
+def _identify(name: str) -> tuple[str, str | None]:
     """Return the id and the language that a file's name gives; known or not."""
-    stem = name.name.removesuffix(".md")
+    stem = name.removesuffix(".md")
     match = _LANGUAGE.fullmatch(stem)
-    if match:
-        return str(name.with_name(match[1])), match[2]
-    return str(name.with_name(stem)), None
+    return (match[1], match[2]) if match else (stem, None)
 
 
 class _Assembly:
     """Puts the parsed files together: twins to questions, folders to quizzes."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, before: _Merged) -> None:
         self.root = root
+        self.before = before
+        self.merged: _Merged = {}
         self.problems: list[Problem] = []
         self.files: dict[str, dict[str, tuple[str, Parsed]]] = defaultdict(dict)
         self.broken: dict[str, list[Problem]] = defaultdict(list)
         self.quizzes: dict[str, dict[str, ParsedQuiz]] = defaultdict(dict)
 
-    def add(self, name: PurePosixPath, path: str, parsed: Parsed | ParsedQuiz) -> None:
+    def add(self, name: str, path: str, parsed: Parsed | ParsedQuiz) -> None:
         id, language = _identify(name)
         problems = list(parsed.problems)
         if language is not None and language not in HEADINGS:
@@ -172,8 +181,8 @@ class _Assembly:
         questions: dict[str, dict[str, Question]] = {}
         for id in sorted(self.files):
             if self.files[id]:
-                merged, problems = twins.merge(parsed for _, parsed in self.files[id].values())
-                questions[id] = {question.language: question for question in merged}
+                versions, problems = self.merge(id)
+                questions[id] = versions
                 self.problems += problems
         quizzes = {slug: self.quiz(slug, ids) for slug, ids in _folders(questions).items()}
         return Bank(
@@ -183,6 +192,16 @@ class _Assembly:
             {id: tuple(problems) for id, problems in sorted(self.broken.items())},
             self.root,
         )
+
+    def merge(self, id: str) -> tuple[dict[str, Question], list[Problem]]:
+        """Merge the languages of a question, unless all its files are what they were the last time."""
+        files = tuple(parsed for _, parsed in self.files[id].values())
+        known = self.before.get(id)
+        if known is None or len(known[0]) != len(files) or any(map(operator.is_not, known[0], files)):
+            merged, problems = twins.merge(files)
+            known = files, ({question.language: question for question in merged}, problems)
+        self.merged[id] = known
+        return known[1]
 
     def quiz(self, slug: str, ids: list[str]) -> Quiz:
         described = self.quizzes.get(slug, {})

@@ -33,6 +33,8 @@ def merge(parsed: Iterable[Parsed]) -> tuple[list[Question], list[Problem]]:
     """
     twins = [_Twin(p.question, p) for p in parsed if p.question]
     twins.sort(key=lambda twin: (twin.language != "en", twin.language))
+    if len(twins) == 1:
+        return [twins[0].question], []
     problems: list[Problem] = []
     for twin in twins[1:]:
         problems += _compare(twins[0], twin)
