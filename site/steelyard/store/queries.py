@@ -212,7 +212,7 @@ _TALLIES = (
 )
 
 
-def _seat(row: sa.Row[Any]) -> Seat:
+def _seat(row: Any) -> Seat:
     return Seat(row.question, row.version, row.letters, row.chosen, row.score, row.guess, row.measured)
 
 

@@ -1,0 +1,68 @@
+"""Every word of the pages is said in Japanese, and the compiled catalogue is that of the text."""
+
+from __future__ import annotations
+
+import re
+from io import BytesIO
+from pathlib import Path
+
+import pytest
+from babel.messages.catalog import Catalog
+from babel.messages.extract import extract_from_dir
+from babel.messages.frontend import parse_mapping_cfg
+from babel.messages.mofile import read_mo
+from babel.messages.pofile import read_po
+
+import steelyard.web
+
+WEB = Path(steelyard.web.__file__).parent
+FOLDER = WEB / "translations" / "ja" / "LC_MESSAGES"
+UPDATE = (
+    "in site/steelyard/web: pybabel extract -F babel.cfg --no-location -o /tmp/messages.pot . && "
+    "pybabel update -l ja -d translations -i /tmp/messages.pot, translate, and pybabel compile -d translations"
+)
+
+
+@pytest.fixture(scope="module")
+def words() -> set[object]:
+    with (WEB / "babel.cfg").open(encoding="utf-8") as file:
+        methods, options = parse_mapping_cfg(file)
+    found = extract_from_dir(str(WEB), methods, options)
+    return {message for _, _, message, _, _ in found}
+
+
+@pytest.fixture(scope="module")
+def catalogue() -> Catalog:
+    return read_po(BytesIO((FOLDER / "messages.po").read_bytes()), locale="ja")
+
+
+def test_no_word_is_missing_and_none_is_left_over(words, catalogue):
+    translated = {message.id for message in catalogue if message.id}
+
+    assert words - translated == set(), UPDATE
+    assert translated - words == set(), UPDATE
+
+
+def test_every_word_is_translated_and_none_is_doubtful(catalogue):
+    for message in catalogue:
+        strings = message.string if isinstance(message.string, tuple) else (message.string,)
+        assert all(strings) or not message.id, f"{message.id!r} has no translation"
+        assert not message.fuzzy or not message.id, f"{message.id!r} is marked fuzzy"
+
+
+def test_translations_fill_in_what_the_words_do(catalogue):
+    def names(text: str) -> set[str]:
+        return set(re.findall(r"%\((\w+)\)s", text))
+
+    for message in catalogue:
+        if not message.id:
+            continue
+        ids = message.id if isinstance(message.id, tuple) else (message.id,)
+        strings = message.string if isinstance(message.string, tuple) else (message.string,)
+        assert {frozenset(names(text)) for text in strings} == {frozenset(names(ids[-1]))}, message.id
+
+
+def test_the_compiled_catalogue_is_current(catalogue):
+    compiled = read_mo(BytesIO((FOLDER / "messages.mo").read_bytes()))
+
+    assert {m.id: m.string for m in compiled if m.id} == {m.id: m.string for m in catalogue if m.id}, UPDATE
