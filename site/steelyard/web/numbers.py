@@ -12,7 +12,7 @@ KIB, MIB, GIB = 1024, 1024**2, 1024**3
 def size(value: float) -> str:
     """Return bytes in the unit that suits them: `4.63 GiB`, `924.8 MiB`. GiB is 1024³ bytes."""
     for unit, name, pattern in ((GIB, "GiB", "#,##0.00"), (MIB, "MiB", "#,##0.0"), (KIB, "KiB", "#,##0.0")):
-        if abs(value) >= unit:
+        if abs(value) >= unit * 1000 / 1024:  # never four digits before the unit
             return f"{_decimal(value / unit, pattern)}{NBSP}{name}"
     return f"{_decimal(value, '#,##0')}{NBSP}B"
 

@@ -1,0 +1,147 @@
+"""Evidence cards say how a figure was obtained, and never more than was measured."""
+
+from __future__ import annotations
+
+import pytest
+from flask import get_template_attribute
+
+from pages.world import visible
+from records import make_record
+from steelyard.bank.model import Claim, Test, Verdict
+from steelyard.evidence import Judgement, Records, judge
+
+pytestmark = pytest.mark.usefixtures("english")
+
+SAVING = Test.model_validate({"of": "lora", "against": "baseline", "within": [0.9, None], "expect": False})
+
+
+def records(**by: object) -> Records:
+    """Return LoRA beside the baseline on one device, three seeds each, the saving growing from seed to seed."""
+    found = {}
+    for seed in range(3):
+        found[f"x/baseline-{seed}"] = make_record("baseline", peak=1000, seed=seed, **by)  # type: ignore[arg-type]
+        found[f"x/lora-{seed}"] = make_record("lora", peak=650 - 10 * seed, seed=seed, **by)  # type: ignore[arg-type]
+    return Records(found)
+
+
+def card(claim: Claim, found: Records | None = None) -> str:
+    html = get_template_attribute("_evidence.html", "evidence_card")(judge(claim, found or Records({})))
+    return str(html)
+
+
+def claim(*tests: object, verdict: Verdict = "does-not-hold", only_for: str | None = None) -> Claim:
+    return Claim(
+        id="a-claim",
+        says="LoRA alone cuts memory by 90 %.",
+        verdict=verdict,
+        only_for=only_for,
+        tests=tuple(Test.model_validate(test) for test in tests),
+    )
+
+
+def test_a_card_has_claim_verdict_number_unit_spread_and_question() -> None:
+    words = visible(card(claim(SAVING), records()))
+    assert "LoRA alone cuts memory by 90 %." in words
+    assert "does not hold" in words
+    assert "36.0% less peak memory" in words
+    assert "35.0% less to 37.0% less over 3 runs" in words
+    assert "Is the saving at least 90.0%? No." in words
+
+
+def test_the_baselines_precision_stands_beside_the_percentage() -> None:
+    assert "lora against baseline in mixed precision (fp32 weights, bf16 autocast)" in visible(
+        card(claim(SAVING), records())
+    )
+    assert "lora against baseline in pure bf16" in visible(
+        card(claim(SAVING), records(precision="bf16", autocast=None))
+    )
+
+
+def test_a_card_lists_in_what_the_compared_setups_differ() -> None:
+    words = visible(card(claim(SAVING), records()))
+    assert "base_dtype bfloat16 float32" in words
+    assert "rank 16 –" in words
+    assert "lr 0.001 0.0001" in words
+
+
+def test_a_card_links_its_runs_and_gives_the_command() -> None:
+    html = card(claim(SAVING), records())
+    for run in ("x/lora-0", "x/lora-2", "x/baseline-1"):
+        assert f'href="/runs/{run}"' in html
+    assert "<code>python demos/lora.py --like demos/results/x/lora-0.json</code>" in html
+
+
+@pytest.mark.parametrize(
+    ("device", "says", "never"),
+    [
+        ("cpu", "measured on a CPU: Some processor", "GPU"),
+        ("cuda", "measured on a GPU: Some processor", "CPU"),
+        ("fake", "predicted, without running on any hardware", "measured on"),
+    ],
+)
+def test_the_kind_of_evidence_is_named_and_never_another(device: str, says: str, never: str) -> None:
+    words = visible(card(claim(SAVING), records(device=device, device_name="Some processor")))
+    assert says in words
+    assert never not in words
+
+
+def test_computed_and_cited_figures_say_so() -> None:
+    words = visible(
+        card(
+            claim(
+                {"compute": "1 - 16*(4096+4096)/4096**2", "within": [0.99, None]},
+                {"cite": "arXiv:2106.09685 §4.2", "value": 0.708, "within": [0.7, 0.72]},
+                verdict="holds",
+            )
+        )
+    )
+    assert "0.9922 = 1 - 16*(4096+4096)/4096**2 computed Is it at least 0.99? Yes." in words
+    assert "0.708 arXiv:2106.09685 §4.2 cited Is it from 0.7 to 0.72? Yes." in words
+    assert "measured" not in words
+
+
+def test_a_loss_is_not_called_a_saving() -> None:
+    found = {
+        "x/baseline": make_record("baseline", peak=1000),
+        "x/lora": make_record("lora", peak=1083),
+    }
+    words = visible(card(claim(SAVING), Records(found)))
+    assert "8.3% more peak memory" in words
+    assert "one run" in words
+
+
+def test_units_follow_the_metric() -> None:
+    metrics = {
+        "memory.static_bytes": "400 B memory between two steps",
+        "speed.step_seconds.median": "2.00 s time per step",
+        "learning.trainable_parameters": "1,000 trainable parameters",
+        "learning.eval_loss_after": "2.000 held-out loss after",
+    }
+    found = records()
+    for metric, words in metrics.items():
+        test = {"of": "lora", "metric": metric, "within": [0, None]}
+        assert words in visible(card(claim(test, verdict="holds"), found))
+
+
+def test_a_claim_that_nothing_decides_is_not_measured_yet_and_says_why() -> None:
+    words = visible(
+        card(claim({"of": "qlora", "against": "baseline", "within": [0.9, None]}, verdict="holds"))
+    )
+    assert "not measured yet" in words
+    assert "no record of qlora" in words
+
+
+def test_a_claim_without_tests_says_that_nothing_decides_it() -> None:
+    assert "No test decides this claim yet." in visible(card(claim(verdict="open")))
+
+
+def test_the_verdict_names_for_what_it_holds() -> None:
+    judged = Judgement(claim(verdict="holds-only-for", only_for="that matrix"), "holds-only-for")
+    badge = str(get_template_attribute("_evidence.html", "verdict_badge")(judged))
+    assert badge == '<span class="verdict verdict-holds-only-for">holds only for that matrix</span>'
+
+
+def test_tampering_with_a_record_changes_the_card() -> None:
+    before = records()
+    tampered = Records({**before.by_id, "x/lora-1": make_record("lora", peak=10, seed=1)})
+    assert card(claim(SAVING), before) != card(claim(SAVING), tampered)

@@ -1,0 +1,105 @@
+"""One page per record, the record itself, and the schema."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from memlab.record import Record, schema
+from pages.world import World, visible
+from records import make_record
+
+
+def test_a_run_is_shown_whole(world: World) -> None:
+    id = world.record(make_record("lora", peak=5 * 1024**2))
+    words = visible(world.client().get(f"/runs/{id}").text)
+    for expected in (
+        "Measured on a CPU: a test's processor. SmolLM2-135M, batch 4, 512 tokens, mixed precision".lower(),
+        "5.0 mib peak memory, in the backward pass",
+        "memory reserved by the allocator not measured",
+        "time per step 2.00 s (2.00 s to 2.00 s)",
+        "held-out loss, before and after 3.000 → 2.000",
+        "transformers 5.23.0",
+        "base_dtype bfloat16",
+        f"python demos/lora.py --like demos/results/{id}.json",
+    ):
+        assert expected.lower() in words.lower()
+    assert "GPU" not in words
+
+
+def test_its_picture_and_table_are_the_records(world: World) -> None:
+    id = world.record(make_record("lora", peak=5 * 1024**2))
+    html = world.client().get(f"/runs/{id}").text
+    assert html.count('<svg class="chart"') == 2
+    assert " style=" not in html
+    assert "activations</th><td>250\N{NO-BREAK SPACE}B</td>" in html
+
+
+def test_tampering_with_the_record_changes_the_page(world: World) -> None:
+    record = make_record("lora", peak=5 * 1024**2)
+    id = world.record(record)
+    before = world.client().get(f"/runs/{id}").text
+    data = record.model_dump(mode="json")
+    data["memory"]["static_bytes"] += 1
+    world.write(f"results/{id}.json", json.dumps(data))
+    assert before != world.client().get(f"/runs/{id}").text
+
+
+def test_the_json_is_the_record_as_it_was_written(world: World) -> None:
+    id = world.record(make_record())
+    response = world.client().get(f"/runs/{id}.json")
+    assert response.mimetype == "application/json"
+    assert response.data == (world.root / f"results/{id}.json").read_bytes()
+    assert Record.model_validate_json(response.data) == make_record()
+
+
+def test_the_schema_is_the_records(world: World) -> None:
+    assert world.client().get("/results.schema.json").text == schema()
+
+
+@pytest.mark.parametrize(
+    "id", ["cpu/none", "none", "../test", "cpu/../cpu/none", "schema", "cpu/none.json", ".json"]
+)
+def test_an_unknown_run_is_not_found(world: World, id: str) -> None:
+    world.write("results/schema.json", "{}")
+    assert world.client().get(f"/runs/{id}").status_code == 404
+
+
+def test_nothing_but_records_is_ever_sent(world: World) -> None:
+    world.write("results/cpu/foreign.json", '{"secret": 1}')
+    for public in (False, True):
+        response = world.client(public=public).get("/runs/cpu/foreign.json")
+        assert response.status_code == 404
+        assert "secret" not in response.text
+
+
+def test_a_foreign_record_is_refused_by_name_on_a_local_site_only(world: World) -> None:
+    world.write("results/cpu/foreign.json", '{"hello": "there"}')
+    local = world.client().get("/runs/cpu/foreign")
+    assert local.status_code == 503
+    assert "cpu/foreign.json" in local.text and "is not a record" in local.text
+    assert world.client(public=True).get("/runs/cpu/foreign").status_code == 404
+
+
+def test_a_run_out_of_memory_says_so_and_claims_nothing(world: World) -> None:
+    id = world.record(make_record("lora", peak=None, status="oom"))
+    words = visible(world.client().get(f"/runs/{id}").text)
+    assert "The run ended out of memory." in words
+    assert "peak memory not measured" in words
+
+
+def test_a_prediction_is_not_called_measured(world: World) -> None:
+    id = world.record(make_record("lora", device="fake", device_name="none"), device="predictions")
+    words = visible(world.client().get(f"/runs/{id}").text)
+    assert "predicted, without running on any hardware" in words
+    assert "measured on" not in words
+
+
+def test_a_record_cannot_smuggle_markup_into_its_page(world: World) -> None:
+    id = world.record(
+        make_record("lora", device_name="<script>alert(1)</script>", optimizer="<img src=x onerror=x>")
+    )
+    html = world.client().get(f"/runs/{id}").text
+    assert "<script>alert" not in html and "<img" not in html
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in html
