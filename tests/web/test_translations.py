@@ -36,6 +36,10 @@ def catalogue() -> Catalog:
     return read_po(BytesIO((FOLDER / "messages.po").read_bytes()), locale="ja")
 
 
+def _several(text: object) -> tuple[object, ...]:
+    return tuple(text) if isinstance(text, list | tuple) else (text,)
+
+
 def test_no_word_is_missing_and_none_is_left_over(words, catalogue):
     translated = {message.id for message in catalogue if message.id}
 
@@ -45,7 +49,7 @@ def test_no_word_is_missing_and_none_is_left_over(words, catalogue):
 
 def test_every_word_is_translated_and_none_is_doubtful(catalogue):
     for message in catalogue:
-        strings = message.string if isinstance(message.string, tuple) else (message.string,)
+        strings = _several(message.string)
         assert all(strings) or not message.id, f"{message.id!r} has no translation"
         assert not message.fuzzy or not message.id, f"{message.id!r} is marked fuzzy"
 
@@ -57,12 +61,23 @@ def test_translations_fill_in_what_the_words_do(catalogue):
     for message in catalogue:
         if not message.id:
             continue
-        ids = message.id if isinstance(message.id, tuple) else (message.id,)
-        strings = message.string if isinstance(message.string, tuple) else (message.string,)
+        ids = _several(message.id)
+        strings = _several(message.string)
         assert {frozenset(names(text)) for text in strings} == {frozenset(names(ids[-1]))}, message.id
 
 
+def test_a_per_cent_sign_begins_a_name_and_nothing_else(catalogue):
+    """Templates format every text: another sign of that kind would break the page."""
+    for message in catalogue:
+        for text in (*_several(message.id), *_several(message.string)) if message.id else ():
+            assert not re.findall(r"%(?!\(\w+\)s)", str(text)), text
+
+
 def test_the_compiled_catalogue_is_current(catalogue):
+    def said(catalog: Catalog) -> set[tuple[str, ...]]:
+        pairs = [(message.id, message.string) for message in catalog if message.id]
+        return {tuple(str(text) for side in pair for text in _several(side)) for pair in pairs}
+
     compiled = read_mo(BytesIO((FOLDER / "messages.mo").read_bytes()))
 
-    assert {m.id: m.string for m in compiled if m.id} == {m.id: m.string for m in catalogue if m.id}, UPDATE
+    assert said(compiled) == said(catalogue), UPDATE
