@@ -270,4 +270,6 @@ def _alignment(style: re.Match[str]) -> str:
 
 _MATH = LatexToMathML()
 _PARSER = parser()
+_SOFTBREAK = _PARSER.renderer.rules["softbreak"]  # the dialect's own: none between CJK characters
 _PARSER.renderer = _Renderer(_PARSER)
+_PARSER.renderer.rules["softbreak"] = _SOFTBREAK
