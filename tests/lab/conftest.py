@@ -1,0 +1,104 @@
+"""Fixtures of the lab's tests: the tiny model on the CPU, in this process and in fresh ones."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+import torch
+from memlab import data, measure
+from memlab.model import find
+from memlab.setup import Setup
+
+DEMOS = Path(__file__).parents[2] / "demos"
+TINY = Setup(model="tiny", device="cpu", batch=2, seq=64, steps=2, warmup=1, lr=1e-3, rank=None, alpha=None)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Let pass what peft does with transformers, which is theirs to settle."""
+    config.addinivalue_line("filterwarnings", "ignore:`is_gradient_checkpointing` is deprecated:FutureWarning")
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _one_thread() -> Iterator[None]:
+    """A tiny model gains nothing from threads, and threads that wait for each other cost seconds."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="session")
+def demo() -> Callable[[str], ModuleType]:
+    """Return a function that loads a demo script as a module, without running it."""
+
+    def load(name: str) -> ModuleType:
+        spec = importlib.util.spec_from_file_location(f"demo_{name}", DEMOS / f"{name}.py")
+        assert spec and spec.loader
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        return module
+
+    return load
+
+
+@pytest.fixture(scope="session")
+def run_demo() -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Return a function that runs a demo as a user does, from a folder that is not the checkout's."""
+
+    def run(script: str | Path, *arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, str(DEMOS / script), *arguments],
+            capture_output=True,
+            text=True,
+            cwd=cwd,
+            env=os.environ | {"OMP_NUM_THREADS": "1", "COLUMNS": "120", "HF_HUB_OFFLINE": "1"},
+            check=False,
+        )
+
+    return run
+
+
+@pytest.fixture
+def quiet() -> measure.Tell:
+    """Progress that nobody watches."""
+    return lambda stage, done, of: None
+
+
+@dataclass
+class Arm:
+    """One technique on the tiny model, ready to train."""
+
+    trainer: measure.Trainer
+    batches: list[data.Batch]
+
+    @property
+    def model(self) -> torch.nn.Module:
+        return self.trainer.model
+
+
+@pytest.fixture(scope="session")
+def arm(demo: Callable[[str], ModuleType]) -> Callable[..., Arm]:
+    """Return a function that builds a demo's technique on the tiny model, one training step done."""
+
+    def make(name: str, precision: str = "mixed", *, build: measure.Build | None = None, **other: Any) -> Arm:
+        adapters = {} if name == "baseline" else {"rank": 16, "alpha": 16.0}
+        setup = replace(TINY, precision=precision, **adapters | other)
+        source = find(setup)
+        lab = measure.Lab(setup, 0, source, torch.device(setup.device))
+        trainer = measure.Trainer(lab, *(build or demo(name).build)(lab))
+        text = (data.load("docstrings"), *source.tokenizer())
+        batches = data.training_batches(*text, batch=setup.batch, seq=setup.seq, n=4, seed=0)
+        batches = [{name: tensor.to(lab.device) for name, tensor in batch.items()} for batch in batches]
+        trainer.step(batches[0])
+        return Arm(trainer, batches)
+
+    return make
