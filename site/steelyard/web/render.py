@@ -270,6 +270,7 @@ def _alignment(style: re.Match[str]) -> str:
 
 _MATH = LatexToMathML()
 _PARSER = parser()
-_SOFTBREAK = _PARSER.renderer.rules["softbreak"]  # the dialect's own: none between CJK characters
-_PARSER.renderer = _Renderer(_PARSER)
-_PARSER.renderer.rules["softbreak"] = _SOFTBREAK
+_RENDERER = _Renderer(_PARSER)
+# The dialect's own rule: no space between CJK characters.
+_RENDERER.rules["softbreak"] = vars(_PARSER.renderer)["rules"]["softbreak"]
+_PARSER.renderer = _RENDERER
