@@ -70,8 +70,10 @@ def how(finding: Finding) -> str:
     return wording.how_words(finding.kind, finding.device)
 
 
-def selection(fields: Mapping[str, object]) -> str:
-    """Return which records a test means, for a learner: the technique, and what else was asked for."""
-    rest = ", ".join(f"{name} {value}" for name, value in fields.items() if name != "technique")
+def selection(fields: Mapping[str, object], other: Mapping[str, object]) -> str:
+    """Return a side of a comparison for a learner: the technique, and what the other side does not share."""
+    own = ", ".join(
+        f"{name} {value}" for name, value in fields.items() if name != "technique" and other.get(name) != value
+    )
     name = cards.title(fields["technique"])
-    return f"{name} ({rest})" if rest else name
+    return f"{name} ({own})" if own else name
