@@ -9,6 +9,9 @@ from unicodedata import normalize
 
 from steelyard.bank.report import Report, quoted, span
 
+MAX_REPEATED = 300
+"""Characters of a choice that an answer may repeat."""
+
 # Character for character, so that a column in the narrowed line is the column in the file.
 _NARROW = str.maketrans({chr(code): chr(code - 0xFEE0) for code in range(0xFF01, 0xFF5F)} | {"\u3000": " "})
 
@@ -53,6 +56,7 @@ def read(lines: Sequence[str], first_line: int, choices: Mapping[str, str], repo
 class _Reader:
     def __init__(self, choices: Mapping[str, str], report: Report) -> None:
         self.choices = choices
+        self.texts = {letter: _repeatable(text) for letter, text in choices.items()}
         self.report = report
         self.letters: list[str] = []
         self.place: tuple[int, int] | None = None
@@ -93,8 +97,7 @@ class _Reader:
         """Step over the choice's own text after its letter, whole or up to its bracket."""
         stop = _STOP.match(text, at)
         start = stop.end() if stop else at
-        own = " ".join(narrow(self.choices.get(letter, "")).split())
-        for words in (own, own.partition("(")[0].strip()):
+        for words in self.texts.get(letter, ()):
             if words and (end := _follows(text, start, words)):
                 return end
         return at + 1 if text[at : at + 1] in (".", ")", ":") else at
@@ -126,6 +129,12 @@ class _Reader:
                 )
         line, column = self.place or (first_line, 1)
         return Answer(letters, line, column)
+
+
+def _repeatable(text: str) -> tuple[str, ...]:
+    """Return how a choice's text may be repeated: whole or up to its bracket. Nobody repeats a long one."""
+    whole = " ".join(narrow(text[:MAX_REPEATED]).split())
+    return whole, whole.partition("(")[0].strip()
 
 
 def _follows(text: str, start: int, words: str) -> int | None:

@@ -14,7 +14,6 @@ from steelyard.bank.model import Claim, Scoring, Test
 from steelyard.bank.report import Report, did_you_mean, quoted
 
 MAX_DEPTH = 16
-MAX_CHARACTERS = 64 * 1024
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -103,9 +102,6 @@ class _Reader:
     def values(self) -> dict[str, Any] | None:
         """Return the mapping that the YAML writes, or None after reporting why there is none."""
         source = self.block.source
-        if len(source) > MAX_CHARACTERS:
-            self.at(None, "E004", f"the front matter is longer than {MAX_CHARACTERS} characters")
-            return None
         if _too_deep(source):
             self.at(None, "E004", "the front matter is nested too deeply")
             return None

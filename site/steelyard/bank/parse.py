@@ -18,7 +18,8 @@ from steelyard.bank.model import Choice, Part, Problem, Question, Text
 from steelyard.bank.report import Report, quoted, span
 from steelyard.markdown import parser
 
-MAX_BYTES = 256 * 1024
+MAX_BYTES = 64 * 1024
+"""A question has a few thousand; the limit bounds how long a hostile one can keep the parser busy."""
 
 _MD = parser()
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028\u2029]")

@@ -7,9 +7,11 @@ of memory. Numbers in code and formulas do not count, nor those of stem and choi
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
+from operator import itemgetter
 from typing import Literal
 
 from markdown_it.token import Token
@@ -94,10 +96,13 @@ class _Scanner:
 
     def __post_init__(self) -> None:
         self.lines = self.text.source.split("\n")
+        self.starts = [0]
+        """Where the lines of the present block's content begin."""
 
     def inline(self, token: Token, line: int) -> None:
         """Go through one block's inline content; `at` follows in the source what the tokens show."""
         content = token.content
+        self.starts = [0, *(match.end() for match in re.finditer("\n", content))]
         visible, at = "", 0
         claim: str | None = None
         pieces: list[tuple[int, int, str | None]] = [(0, 0, None)]
@@ -121,7 +126,7 @@ class _Scanner:
             at = _after(content, child, at)
         at = 0
         for match in _NUMBER.finditer(visible):
-            piece = sum(1 for start, _, _ in pieces if start <= match.start()) - 1
+            piece = bisect_right(pieces, match.start(), key=itemgetter(0)) - 1
             _, begin, linked = pieces[piece]
             limit = pieces[piece + 1][1] if piece + 1 < len(pieces) else len(content)
             at = max(at, begin)
@@ -137,13 +142,13 @@ class _Scanner:
     def place(self, token: Token, line: int, at: int) -> tuple[int, int]:
         """Return the line and column in the file of a place in a block's inline content."""
         at = max(0, min(at, len(token.content)))
-        row = line + token.content.count("\n", 0, at)
-        content = token.content.split("\n")[row - line]
-        column = at - (token.content.rfind("\n", 0, at) + 1)
+        index = bisect_right(self.starts, at) - 1
+        row, begin = line + index, self.starts[index]
+        # Indentation, quote marks and table pipes stand before the content of a line.
+        content = token.content[begin : begin + 80].partition("\n")[0]
         start = self.lines[row].find(content) if row < len(self.lines) else -1
         first = self.text.line + min(row, len(self.lines) - 1)
-        # The first line of a choice stands behind its letter, which the text no longer shows.
-        return first, start + column + 1 if start >= 0 else 1
+        return first, start + at - begin + 1 if start >= 0 else 1
 
 
 def _flat(tokens: list[Token]) -> Iterator[Token]:
