@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 from collections.abc import Iterator
 from html.parser import HTMLParser
-from threading import Thread
 from urllib.parse import urlsplit
 
 import pytest
 from flask import Flask
-from werkzeug.serving import make_server
 
+from chromium import chromium, serving
 from pages.payloads import ALL, BLOCKS, INLINE
 from pages.world import World
 
@@ -167,35 +165,22 @@ TOUCH_EVERYTHING = """() => {
 @pytest.mark.browser
 def test_no_script_runs_in_a_real_browser_even_without_the_policy(hostile: Flask) -> None:
     """Chromium is told to ignore the policy, so that the sanitiser has to hold alone."""
-    from playwright.sync_api import sync_playwright
-
-    server = make_server("127.0.0.1", 0, hostile, threaded=True)
-    thread = Thread(target=server.serve_forever)
-    thread.start()
-    site = f"http://127.0.0.1:{server.server_port}"
     ran: list[str] = []
-    try:
-        with sync_playwright() as playwright:
-            chromium = shutil.which("chromium") or shutil.which("google-chrome")
-            browser = playwright.chromium.launch(executable_path=chromium)
-            page = browser.new_context(bypass_csp=True, locale="en").new_page()
-            page.expose_function("caught", lambda: ran.append(page.url))
-            page.add_init_script("window.alert = () => caught().then(() => { document.title = 'told'; })")
-            page.on("dialog", lambda dialog: (ran.append(page.url), dialog.dismiss()))
-            for number in range(len(ALL)):
-                page.context.clear_cookies()  # a new learner each time: submissions are limited
-                address = f"{site}/questions/q{number}"
-                form = hidden_fields(page.request.get(address).text())
-                told = page.request.post(address, form={**form, "choice": "A"})
-                page.goto(told.url)
-                assert page.locator("#claim-a-claim").count() == 1
-                page.evaluate(TOUCH_EVERYTHING)
-                assert page.url == told.url
-            assert ran == []
-            page.set_content("<img src=x onerror=alert(1)>")  # so that a deaf test cannot pass
-            page.wait_for_function("document.title === 'told'")
-            browser.close()
-    finally:
-        server.shutdown()
-        thread.join()
+    with serving(hostile) as site, chromium() as browser:
+        page = browser.new_context(bypass_csp=True, locale="en").new_page()
+        page.expose_function("caught", lambda: ran.append(page.url))
+        page.add_init_script("window.alert = () => caught().then(() => { document.title = 'told'; })")
+        page.on("dialog", lambda dialog: (ran.append(page.url), dialog.dismiss()))
+        for number in range(len(ALL)):
+            page.context.clear_cookies()  # a new learner each time: submissions are limited
+            address = f"{site}/questions/q{number}"
+            form = hidden_fields(page.request.get(address).text())
+            told = page.request.post(address, form={**form, "choice": "A"})
+            page.goto(told.url)
+            assert page.locator("#claim-a-claim").count() == 1
+            page.evaluate(TOUCH_EVERYTHING)
+            assert page.url == told.url
+        assert ran == []
+        page.set_content("<img src=x onerror=alert(1)>")  # so that a deaf test cannot pass
+        page.wait_for_function("document.title === 'told'")
     assert len(ran) == 1

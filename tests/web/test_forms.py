@@ -73,6 +73,15 @@ def test_a_stale_token_keeps_the_choice_and_the_form_can_be_sent_again(app, lear
     assert answers(app) == 1
 
 
+@pytest.mark.parametrize("id", ["basics/broken", "basics/none"])
+def test_a_stale_token_for_a_question_that_cannot_be_shown_is_no_failure(app, learner, settings, id):
+    (settings.questions / "basics" / "broken.en.md").write_text("# Broken", encoding="utf-8")
+    app.extensions["steelyard"].live_bank.refresh()
+    response = learner.client.post(f"/questions/{id}", data={"csrf_token": "stale", "choice": "A"})
+
+    assert response.status_code == (503 if id.endswith("broken") else 404)
+
+
 def test_a_lost_session_keeps_the_choice(app, learner):
     page = learner.get("/questions/basics/first")
     learner.client.delete_cookie("steelyard")

@@ -22,8 +22,12 @@ def show(error: HTTPException) -> Any:
     code = error.code or 500
     if code < 400 or error.response is not None:
         return error
-    if isinstance(error, CSRFError) and (page := questions.forgery()):
-        return page
+    if isinstance(error, CSRFError):
+        try:
+            if page := questions.forgery():
+                return page
+        except HTTPException as worse:  # such as a question whose file broke since: that is what to tell
+            return show(worse)
     title, advice = _words(error, code)
     try:
         return render_template("error.html", code=code, title=title, advice=advice), code
