@@ -63,6 +63,19 @@ def test_the_project_s_own_questions_have_no_error(run):
     assert result.exit_code == 0, result.stdout
 
 
+def test_without_a_path_the_published_records_are_checked_too(run, tmp_path, monkeypatch):
+    (tmp_path / "results" / "cpu").mkdir(parents=True)
+    (tmp_path / "results" / "cpu" / "lora.json").write_text("{}")
+    (tmp_path / "mine").mkdir()
+    monkeypatch.setenv("STEELYARD_RESULTS", str(tmp_path / "results"))
+    monkeypatch.setenv("STEELYARD_QUESTIONS", str(tmp_path / "mine"))
+    result = run("check")
+
+    assert result.exit_code == 1
+    assert result.stdout.startswith("results/cpu/lora.json:1:1 E050 ")
+    assert run("check", "mine").exit_code == 0
+
+
 def test_machines_get_json(run, tmp_path):
     (tmp_path / "q.md").write_text(question_text(answer="## Answer\nG\n"))
     result = run("check", "q.md", "--json")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -36,9 +37,9 @@ def main() -> None:
 def check(paths: Sequence[Path], as_json: bool) -> None:
     """Print every problem of question files, each at its line.
 
-    PATH is a folder of questions or a single file; without one, the project's questions are checked. The
-    exit status is 1 when there is an error, 0 when there are at most warnings, and 2 when a PATH cannot be
-    checked.
+    PATH is a folder of questions or a single file; without one, the project's questions and its published
+    records are checked. The exit status is 1 when there is an error, 0 when there are at most warnings, and 2
+    when a PATH cannot be checked.
     """
     settings = _settings()
     for path in paths:
@@ -48,6 +49,9 @@ def check(paths: Sequence[Path], as_json: bool) -> None:
     banks = _banks(paths or [_from_here(settings.questions)])
     records = evidence.load(settings.results)
     problems = sorted({problem for bank in banks for problem in check_bank(bank, records)})
+    if not paths:
+        folder = _from_here(settings.results).as_posix()
+        problems += [replace(problem, path=f"{folder}/{problem.path}") for problem in records.problems]
     if as_json:
         click.echo(json.dumps([_as_json(problem) for problem in problems], ensure_ascii=True, indent=1))
     else:

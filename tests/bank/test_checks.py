@@ -69,6 +69,7 @@ def test_a_number_linked_to_a_claim_is_weighed_and_stem_and_choices_may_ask_free
         ("[x](../../etc/hosts)", 'q.md:20:1 E031 the link "../../etc/hosts" leads nowhere'),
         ("[x](q.md) [y](/techniques) [z](https://example.org/a.md) <https://example.org>", None),
         ("a <b>c</b> and <iframe src=x>", "q.md:20:16 E037 the page drops the HTML element <iframe>: write Markdown instead"),
+        ("a <b style=x>c</b>", 'q.md:20:3 E037 the page drops the HTML attribute "style"'),
         ("<script>\nalert(1)\n</script>", "q.md:20:1 E037 the page drops the HTML element <script>: write Markdown instead"),
     ],
 )  # fmt: skip

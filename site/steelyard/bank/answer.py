@@ -61,6 +61,7 @@ class _Reader:
         self.letters: list[str] = []
         self.place: tuple[int, int] | None = None
         self.notes: list[tuple[str, int, int]] = []
+        self.all = False
         self.failed = False
 
     def line(self, text: str, number: int) -> None:
@@ -74,9 +75,10 @@ class _Reader:
                 at = match.end()
             elif not self.letters and (match := _ALL.match(text, at)):
                 self.letters += sorted(self.choices)
+                self.all = True
                 self.place = (number, at + 1)
                 at = match.end()
-            elif match := _LETTER.match(text, at):
+            elif (match := _LETTER.match(text, at)) and not self.all:
                 self.name(match[0].upper(), number, at + 1)
                 at = self.repeated(text, match.end(), match[0].upper())
             else:

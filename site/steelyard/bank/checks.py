@@ -20,6 +20,7 @@ CHANCE = 0.01
 """How unlikely a pattern of keys has to be, were they put in at random, before it is reported."""
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
+_ATTRIBUTE = re.compile(r"\s(style|on[a-z]+)\s*=", re.IGNORECASE)
 _TAG = re.compile(r"</?([A-Za-z][A-Za-z0-9-]*)")
 
 
@@ -129,6 +130,8 @@ def _mention(bank: Bank, question: Question, mention: Mention, claims: set[str])
         dropped = sorted({tag for tag in _TAG.findall(mention.content) if tag.lower() not in HTML_TAGS})
         if dropped:
             return "E037", f"the page drops the HTML element <{dropped[0]}>: write Markdown instead"
+        if attribute := _ATTRIBUTE.search(mention.content):
+            return "E037", f"the page drops the HTML attribute {quoted(attribute[1])}"
         return None
     url = mention.content
     if url.startswith("#") and mention.kind == "link":
