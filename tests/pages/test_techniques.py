@@ -7,6 +7,7 @@ import re
 
 import pytest
 
+from memlab.record import Record
 from pages.world import World, visible
 from records import make_record
 
@@ -200,3 +201,12 @@ def test_the_page_speaks_japanese_where_its_text_does(measured: World) -> None:
     assert "<h1>低ランク</h1>" in html
     assert "<strong>補正（小さい）</strong>だけを学ぶ。" in html
     assert '<html lang="ja"' in html
+
+
+def test_the_time_per_step_spreads_as_far_as_the_steps_did(world: World) -> None:
+    record = make_record("lora", step_seconds=2.0).model_dump(mode="json")
+    record["speed"]["step_seconds"] |= {"min": 1.25, "max": 3.5}
+    world.record(Record.model_validate_json(json.dumps(record)))
+    assert table(world.client().get("/techniques/lora").text, 0)["time per step"] == [
+        "2.00 s (1.25 s to 3.50 s)"
+    ]

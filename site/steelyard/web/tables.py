@@ -19,11 +19,13 @@ from steelyard.web.wording import formatter, metric_words
 DEVICES = ("cuda", "cpu", "fake")
 """The stronger evidence first."""
 
+STEP = "speed.step_seconds.median"
+
 METRICS = (
     "memory.peak_bytes",
     "memory.static_bytes",
     "memory.load_peak_bytes",
-    "speed.step_seconds.median",
+    STEP,
     "learning.trainable_parameters",
     "learning.eval_loss_before",
     "learning.eval_loss_after",
@@ -122,7 +124,7 @@ def _rows(groups: tuple[Group, ...]) -> tuple[Row, ...]:
         values = [_values(group, path) for group in groups]
         if not any(values):
             continue
-        cells = [_cell(found, path) for found in values]
+        cells = [_cell(group, path) for group in groups]
         if len(groups) > 1:
             cells.append(_change(values[0], values[1], path))
         rows.append(Row(path, metric_words(path), tuple(cells)))
@@ -134,11 +136,14 @@ def _values(group: Group, path: str) -> list[float]:
     return [value for value in found if value is not None]
 
 
-def _cell(values: list[float], path: str) -> str:
-    write = formatter(path)
+def _cell(group: Group, path: str) -> str:
+    values = _values(group, path)
     if not values:
         return "–"
-    low, middle, high = (write(value) for value in (min(values), statistics.median(values), max(values)))
+    # Steps of one run lie further apart than runs do, so the spread of a time is theirs.
+    ends = ("speed.step_seconds.min", "speed.step_seconds.max") if path == STEP else (path,)
+    spread = [value for end in ends for value in _values(group, end)]
+    middle, low, high = map(formatter(path), (statistics.median(values), min(spread), max(spread)))
     return middle if low == high else _("%(median)s (%(low)s to %(high)s)", median=middle, low=low, high=high)
 
 
