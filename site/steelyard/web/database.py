@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 from pathlib import Path
 
@@ -20,6 +21,10 @@ def init_app(app: Flask, settings: Settings) -> None:
     app.config["SQLALCHEMY_ENGINES"] = {"default": settings.database_url}
     app.config["ALEMBIC"] = {"script_location": str(Path(store.__file__).parent / "migrations")}
     db.init_app(app)
+    # No engine here is asynchronous; closing their sessions would start an event loop after each request.
+    app.teardown_appcontext_funcs = [
+        close for close in app.teardown_appcontext_funcs if not inspect.iscoroutinefunction(close)
+    ]
     alembic.init_app(app)
     with app.app_context():
         store.tune(db.engine)

@@ -72,8 +72,7 @@ def how(finding: Finding) -> str:
 
 def selection(fields: Mapping[str, object], other: Mapping[str, object]) -> str:
     """Return a side of a comparison for a learner: the technique, and what the other side does not share."""
-    own = ", ".join(
-        f"{name} {value}" for name, value in fields.items() if name != "technique" and other.get(name) != value
-    )
+    names = [name for name, value in fields.items() if name != "technique" and other.get(name) != value]
+    own = ", ".join(f"{name} {fields[name]}" for name in names)
     name = cards.title(fields["technique"])
     return f"{name} ({own})" if own else name

@@ -5,7 +5,8 @@ from __future__ import annotations
 from urllib.parse import quote, urlencode
 
 from flask import Flask, Response, g, request
-from flask_babel import Babel
+from flask_babel import Babel, get_translations
+from markupsafe import Markup
 
 LANGUAGES = {"en": "English", "ja": "日本語"}
 THEMES = ("auto", "light", "dark")
@@ -35,7 +36,7 @@ def here(**changes: str) -> str:
 def init_app(app: Flask) -> None:
     app.config["BABEL_TRANSLATION_DIRECTORIES"] = "translations"
     babel.init_app(app, locale_selector=language)
-    app.jinja_env.globals.update(here=here, LANGUAGES=LANGUAGES)
+    app.jinja_env.globals.update({"_": word, "here": here, "LANGUAGES": LANGUAGES})
 
     @app.context_processor
     def choices() -> dict[str, str]:
@@ -52,6 +53,20 @@ def init_app(app: Flask) -> None:
                 secure = app.config["SESSION_COOKIE_SECURE"]
                 response.set_cookie(name, asked, max_age=YEAR, httponly=True, samesite="Lax", secure=secure)
         return response
+
+
+_words: dict[tuple[str, str], Markup] = {}
+
+
+def word(text: str, **variables: object) -> Markup:
+    """Return what a template calls `text` in the page's language, with the variables filled in and escaped.
+
+    A page asks for dozens of words, and only templates ask here: each is looked up once per worker.
+    """
+    key = language(), text
+    if key not in _words:
+        _words[key] = Markup(get_translations().ugettext(text))  # noqa: S704 (the project's own words)
+    return _words[key] % variables if variables else _words[key]
 
 
 def _chosen(name: str, allowed: tuple[str, ...]) -> str | None:
