@@ -231,9 +231,9 @@ class Ledger(TorchDispatchMode):
         edges = [round(i * len(totals) / stretches) for i in range(stretches + 1)]
         chosen = {max(range(low, high), key=totals.__getitem__) for low, high in pairwise(edges)}
         indices = sorted(chosen | {0, len(totals) - 1})
-        start = self._events[0][0] if self._events else 0.0
+        times = [time for time, _, _ in self._events[:1] + self._events] or [0.0]
         return [
-            (round(self._events[max(index - 1, 0)][0] - start, 6), *_in_order(breakdown))
+            (round(times[index] - times[0], 6), *_in_order(breakdown))
             for index, breakdown in zip(indices, self._breakdowns(indices), strict=True)
         ]
 

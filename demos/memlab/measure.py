@@ -196,7 +196,7 @@ class Run:
 
         self.doing = "evaluating"
         tell("evaluate", 0, 1)
-        self.eval_before = trainer.evaluate(held_out)
+        self.eval_before = _finite(trainer.evaluate(held_out), "the held-out loss before training")
 
         self.doing = "training"
         gc.collect()
@@ -205,9 +205,7 @@ class Run:
             if index == setup.warmup and cuda:
                 torch.cuda.reset_peak_memory_stats()
             loss, seconds = trainer.timed_step(batch)
-            if not math.isfinite(loss):
-                raise ArithmeticError(f"the loss of step {index} is {loss}; lower --lr")
-            self.losses.append(loss)
+            self.losses.append(_finite(loss, f"the loss of step {index}"))
             if index >= setup.warmup:
                 self.seconds.append(seconds)
         if cuda:
@@ -216,7 +214,7 @@ class Run:
 
         self.doing = "evaluating"
         tell("evaluate", 0, 1)
-        self.eval_after = trainer.evaluate(held_out)
+        self.eval_after = _finite(trainer.evaluate(held_out), "the held-out loss after training")
 
         self.doing = "keeping the ledger"
         tell("ledger", 0, 1)
@@ -317,6 +315,12 @@ class Run:
             eval_loss_before=self.eval_before,
             eval_loss_after=self.eval_after,
         )
+
+
+def _finite(loss: float, name: str) -> float:
+    if not math.isfinite(loss):
+        raise ArithmeticError(f"{name} is {loss}; try a lower --lr")
+    return loss
 
 
 def _names(dtypes: set[str]) -> str:

@@ -72,8 +72,11 @@ class Source:
             tokenizer = AutoTokenizer.from_pretrained(self.vocabulary)
         except (OSError, ValueError) as error:
             raise UsageError(
-                f"--model {self.label}: has no tokenizer that can be used ({_first(error)})"
+                f"--model {self.label}: its tokenizer cannot be used ({_first(error)})"
             ) from None
+        if not tokenizer("def f(x):", add_special_tokens=False)["input_ids"]:
+            # For a folder without a tokenizer's files, transformers makes one that knows no words.
+            raise UsageError(f"--model {self.label}: comes without a tokenizer; save the tokenizer beside it")
         end = tokenizer.eos_token_id or 0
         return lambda text: tokenizer(text, add_special_tokens=False)["input_ids"], int(end)
 

@@ -73,7 +73,7 @@ class Setup(_Part):
     offload: bool = False
 
     def without_seed(self) -> dict[str, Any]:
-        """Return the fields without the seed as a dictionary: runs that agree here are repeats of each other."""
+        """Return the fields as a dictionary, without the seed: runs that agree here are repeats."""
         return self.model_dump(exclude={"seed"})
 
 

@@ -168,7 +168,7 @@ class Setup:
         words: list[str] = []
         for option in fields(self):
             value = getattr(self, option.name)
-            if option.name in leave_out or value == option.default:
+            if option.name in leave_out or value is None or value == option.default:
                 continue
             words.append(_flag(option.name))
             if value is not True:

@@ -6,7 +6,7 @@ import importlib.util
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
@@ -14,8 +14,10 @@ from typing import Any
 
 import pytest
 import torch
+
 from memlab import data, measure
 from memlab.model import find
+from memlab.record import Record
 from memlab.setup import Setup
 
 DEMOS = Path(__file__).parents[2] / "demos"
@@ -24,7 +26,9 @@ TINY = Setup(model="tiny", device="cpu", batch=2, seq=64, steps=2, warmup=1, lr=
 
 def pytest_configure(config: pytest.Config) -> None:
     """Let pass what peft does with transformers, which is theirs to settle."""
-    config.addinivalue_line("filterwarnings", "ignore:`is_gradient_checkpointing` is deprecated:FutureWarning")
+    config.addinivalue_line(
+        "filterwarnings", "ignore:`is_gradient_checkpointing` is deprecated:FutureWarning"
+    )
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -54,9 +58,11 @@ def demo() -> Callable[[str], ModuleType]:
 def run_demo() -> Callable[..., subprocess.CompletedProcess[str]]:
     """Return a function that runs a demo as a user does, from a folder that is not the checkout's."""
 
-    def run(script: str | Path, *arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    def run(
+        script: str | Path, *arguments: str, cwd: Path | None = None, python_options: Sequence[str] = ()
+    ) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [sys.executable, str(DEMOS / script), *arguments],
+            [sys.executable, *python_options, str(DEMOS / script), *arguments],
             capture_output=True,
             text=True,
             cwd=cwd,
@@ -67,10 +73,22 @@ def run_demo() -> Callable[..., subprocess.CompletedProcess[str]]:
     return run
 
 
-@pytest.fixture
-def quiet() -> measure.Tell:
-    """Progress that nobody watches."""
-    return lambda stage, done, of: None
+def _setup(name: str, **other: Any) -> Setup:
+    adapters = {} if name == "baseline" else {"rank": 16, "alpha": 16.0}
+    return replace(TINY, **adapters | other)
+
+
+@pytest.fixture(scope="session")
+def finished(demo: Callable[[str], ModuleType]) -> Callable[..., Record]:
+    """Return a function that measures a demo on the tiny model in this process, and returns its record."""
+
+    def run(name: str, *, seed: int = 0, build: measure.Build | None = None, **other: Any) -> Record:
+        one = measure.Run(
+            name, _setup(name, **other), seed=seed, command=f"python demos/{name}.py --model tiny"
+        )
+        return one.measure(build or demo(name).build, lambda stage, done, of: None)
+
+    return run
 
 
 @dataclass
@@ -90,8 +108,7 @@ def arm(demo: Callable[[str], ModuleType]) -> Callable[..., Arm]:
     """Return a function that builds a demo's technique on the tiny model, one training step done."""
 
     def make(name: str, precision: str = "mixed", *, build: measure.Build | None = None, **other: Any) -> Arm:
-        adapters = {} if name == "baseline" else {"rank": 16, "alpha": 16.0}
-        setup = replace(TINY, precision=precision, **adapters | other)
+        setup = _setup(name, precision=precision, **other)
         source = find(setup)
         lab = measure.Lab(setup, 0, source, torch.device(setup.device))
         trainer = measure.Trainer(lab, *(build or demo(name).build)(lab))

@@ -6,11 +6,12 @@ from itertools import pairwise
 
 import pytest
 import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.profiler import ProfilerActivity, profile
+
 from memlab.ledger import Ledger
 from memlab.record import KINDS
 from memlab.setup import BUNDLED
-from torch._subclasses.fake_tensor import FakeTensorMode
-from torch.profiler import ProfilerActivity, profile
 
 ARMS = [(name, precision) for name in ("baseline", "lora") for precision in ("mixed", "bf16")]
 arms = pytest.mark.parametrize(("name", "precision"), ARMS)
@@ -56,7 +57,9 @@ def test_the_breakdown_sums_to_the_peak_and_the_timeline_holds_it(arm, name, pre
 @arms
 def test_the_same_step_gives_the_same_bytes(arm, name, precision):
     """Two builds, two ledgers: equal to the byte at every instant of the timeline."""
-    first, second = (it.trainer.ledger_step(it.batches[1]) for it in (arm(name, precision), arm(name, precision)))
+    first, second = (
+        it.trainer.ledger_step(it.batches[1]) for it in (arm(name, precision), arm(name, precision))
+    )
     assert first.peak() == second.peak()
     assert [point[1:] for point in first.timeline()] == [point[1:] for point in second.timeline()]
 
@@ -91,7 +94,9 @@ def test_a_base_model_that_was_not_frozen_is_noticed(arm, demo):
         return model, lab.optimizer(model)
 
     broken, sound = (arm("lora", "bf16", build=b) for b in (build, None))
-    wrong, right = (it.trainer.ledger_step(it.batches[1]).peak("optimizer").breakdown for it in (broken, sound))
+    wrong, right = (
+        it.trainer.ledger_step(it.batches[1]).peak("optimizer").breakdown for it in (broken, sound)
+    )
     assert wrong.gradients > 3 * right.gradients
     assert wrong.optimizer > 3 * right.optimizer
 

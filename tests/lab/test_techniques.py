@@ -8,6 +8,7 @@ import inspect
 
 import pytest
 import torch
+
 from memlab.model import find
 
 BYTES = {"mixed": 16, "bf16": 8}
@@ -48,7 +49,9 @@ def test_full_fine_tuning_changes_every_weight_matrix(arm, precision):
     it = arm("baseline", precision)
     before = [p.detach().clone() for p in it.model.parameters()]
     it.trainer.step(it.batches[1])
-    changed = [not torch.equal(a, b) for a, b in zip(before, it.model.parameters(), strict=True) if a.dim() == 2]
+    changed = [
+        not torch.equal(a, b) for a, b in zip(before, it.model.parameters(), strict=True) if a.dim() == 2
+    ]
     assert changed and all(changed)
 
 
@@ -63,7 +66,9 @@ def test_lora_starts_from_exactly_the_base_model(arm, demo, precision):
     base, (lora, _) = lab.load_model("bfloat16"), demo("lora").build(lab)
     with torch.no_grad(), lab.autocast():
         assert torch.equal(base(**batch).logits, lora(**batch).logits)
-        assert not torch.equal(base(**batch).logits, it.model(**batch).logits)  # the one that has been trained
+        assert not torch.equal(
+            base(**batch).logits, it.model(**batch).logits
+        )  # the one that has been trained
 
 
 @precisions

@@ -1,0 +1,173 @@
+"""The demos as a user runs them: fresh processes, records on disk, a table, and a clean end."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from memlab import record
+
+TINY = ("--model", "tiny", "--device", "cpu", "--batch", "2", "--seq", "64", "--steps", "2", "--warmup", "1")
+DEMOS = Path(__file__).parents[2] / "demos"
+
+
+@pytest.fixture(scope="module")
+def first(run_demo, tmp_path_factory):
+    """`python demos/lora.py` once, from a folder that is not the checkout's."""
+    out = tmp_path_factory.mktemp("out")
+    answer = run_demo("lora.py", *TINY, "--out", str(out), cwd=out)
+    assert answer.returncode == 0, answer.stderr
+    return out, answer
+
+
+def test_lora_writes_two_records_and_prints_the_saving(first):
+    """Baseline and LoRA, each valid, with the peak's place, the saving and the baseline's precision."""
+    out, answer = first
+    records = {one.technique: one for one in map(record.read, out.glob("*.json"))}
+    assert set(records) == {"baseline", "lora"} and all(one.status == "ok" for one in records.values())
+    peak = {name: one.memory.peak_bytes for name, one in records.items()}
+    saved = f"{abs(peak['lora'] / peak['baseline'] - 1):.1%}".replace("%", " %")
+    assert (
+        f"lora (mixed precision) against full fine-tuning in mixed precision: peak −{saved}." in answer.stdout
+    )
+    for words in ("came in the phase", "backward", "activations", "Measured on a CPU", "held-out loss after"):
+        assert words in answer.stdout
+    assert answer.stdout.count("GPU") == 1  # "a GPU holds the same tensors": nothing is called a GPU's
+
+
+def test_nothing_but_progress_is_on_stderr(first):
+    """What the libraries say is kept in a log that only a failure shows."""
+    _, answer = first
+    lines = [line for line in answer.stderr.splitlines() if line.strip()]
+    assert all(line.startswith("wrote ") or "seed 0" in line for line in lines), answer.stderr
+
+
+def test_pictures_are_drawn(first):
+    """As SVG with real text, and as PNG."""
+    out, _ = first
+    svg = (out / "lora-mixed.svg").read_text()
+    assert "activations" in svg and "peak in backward" in svg and "on a CPU" in svg
+    assert (out / "lora-mixed.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_running_it_again_gives_equal_bytes_and_like_shows_both(first, run_demo, tmp_path):
+    """`--like` replays the setup, runs that one technique, and puts theirs beside yours."""
+    out, _ = first
+    (theirs,) = out.glob("lora-*.json")
+    answer = run_demo("lora.py", "--like", str(theirs), "--device", "cpu", "--out", str(tmp_path))
+    assert answer.returncode == 0, answer.stderr
+    (path,) = tmp_path.glob("*.json")
+    yours, before = record.read(path), record.read(theirs)
+    assert yours.setup == before.setup
+    assert yours.memory.breakdown_at_peak == before.memory.breakdown_at_peak
+    assert yours.learning == before.learning
+    assert "theirs" in answer.stdout and "yours" in answer.stdout and "+0.0 %" in answer.stdout
+    assert "Not the same" not in answer.stdout
+
+
+def test_json_prints_the_records(run_demo, tmp_path):
+    """For programs: valid records on stdout and nothing else."""
+    answer = run_demo("baseline.py", *TINY, "--precision", "bf16", "--json", "--out", str(tmp_path))
+    (one,) = json.loads(answer.stdout)
+    assert record.Record.model_validate_json(json.dumps(one)).setup.precision == "bf16"
+    assert one["origin"]["command"] == f"python demos/baseline.py {' '.join(TINY[:2])} --precision bf16 " + (
+        "--batch 2 --seq 64 --steps 2 --warmup 1 --device cpu"
+    )
+
+
+# ---- runs that do not end well ---------------------------------------------------------------------------------
+
+DEMO = '''"""A demo."""
+import sys
+sys.path.insert(0, {demos!r})
+from memlab import launch
+
+
+def build(lab):
+    {body}
+    model = lab.load_model("bfloat16")
+    return model, lab.optimizer(model)
+
+
+if __name__ == "__main__":
+    launch.main("baseline", __doc__, build, lr=1e-4)
+'''
+
+
+@pytest.fixture
+def broken(tmp_path, run_demo):
+    """Return a function that runs a demo with one more line in its build."""
+
+    def run(body: str):
+        script = tmp_path / "baseline.py"
+        script.write_text(DEMO.format(demos=str(DEMOS), body=body))
+        answer = run_demo(script, *TINY)
+        records = [record.read(path) for path in (tmp_path / "out").glob("*.json")]
+        return answer, records
+
+    return run
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals")
+def test_a_process_that_the_system_kills_leaves_an_oom_record(broken):
+    """Linux kills what takes too much memory without asking; the parent writes down how far it came."""
+    answer, (one,) = broken("import os, signal; os.kill(os.getpid(), signal.SIGKILL)")
+    assert answer.returncode == 0
+    assert one.status == "oom" and one.message == "killed, most likely for lack of memory, while loading"
+    assert one.setup.parameters > 0 and "oom" in answer.stdout
+
+
+def test_memory_that_cannot_be_had_is_a_result_and_no_traceback(broken):
+    """Status 0, a record, and nothing that looks like a crash."""
+    answer, (one,) = broken("import torch; torch.empty(1 << 50)")
+    assert answer.returncode == 0 and one.status == "oom"
+    assert "Traceback" not in answer.stderr + answer.stdout
+
+
+def test_a_failure_shows_its_log_and_ends_with_status_1(broken):
+    """Whoever writes a demo sees the trace; the record holds one line."""
+    answer, (one,) = broken("raise KeyError('no such layer')")
+    assert answer.returncode == 1 and one.status == "failed"
+    assert one.message == "KeyError while loading: 'no such layer'"
+    assert "Traceback" in answer.stderr and "in build" in answer.stderr
+
+
+def test_input_that_only_the_libraries_can_judge_is_refused_too(run_demo, tmp_path):
+    """A GPU that is not there, a configuration that is none: one line, status 2, no record."""
+    (tmp_path / "config.json").write_text("{}")
+    answer = run_demo("lora.py", "--model", str(tmp_path), "--out", str(tmp_path / "out"))
+    assert answer.returncode == 2 and answer.stdout == ""
+    last = answer.stderr.strip().splitlines()[-1]
+    assert last.startswith(f"lora.py: --model {tmp_path}: its configuration cannot be used")
+    assert not list((tmp_path / "out").glob("*.json"))
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals")
+def test_ctrl_c_ends_cleanly(tmp_path):
+    """Parent and child are gone, one line says so, and no half record is left."""
+    command = [sys.executable, str(DEMOS / "lora.py"), *TINY, "--out", str(tmp_path)]
+    with subprocess.Popen(
+        command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True
+    ) as process:
+        child = _wait_for_child(process.pid)
+        os.killpg(process.pid, signal.SIGINT)
+        _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert errors.strip().splitlines()[-1] == "lora.py: stopped" and "Traceback" not in errors
+    assert not list(tmp_path.iterdir())
+    with pytest.raises(ProcessLookupError):
+        os.kill(child, 0)
+
+
+def _wait_for_child(parent: int) -> int:
+    import psutil
+
+    while True:
+        for child in psutil.Process(parent).children():
+            return child.pid

