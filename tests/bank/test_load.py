@@ -173,3 +173,13 @@ def test_only_changed_files_are_parsed_again(folder, monkeypatch):
     assert bank.question("b", "en").title == "Another title"
     (folder.root / "a.en.md").unlink()
     assert list(loader(folder.root).questions) == ["b"]
+
+
+def test_the_folders_own_quiz_file_orders_the_quizzes_and_the_rest_follow(folder):
+    for name in ("a/q", "b/q", "c/q"):
+        folder(f"{name}.en.md", question_text(title=f"# {name}\n"))
+    folder("_quiz.en.md", "---\norder: [c, gone, b]\n---\n# All\n")
+    bank = load(folder.root)
+
+    assert list(bank.quizzes) == ["c", "b", "a"]
+    assert told(bank.problems) == ["2:1 E025"]

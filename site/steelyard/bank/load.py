@@ -184,7 +184,8 @@ class _Assembly:
                 versions, problems = self.merge(id)
                 questions[id] = versions
                 self.problems += problems
-        quizzes = {slug: self.quiz(slug, ids) for slug, ids in _folders(questions).items()}
+        folders = _folders(questions)
+        quizzes = {slug: self.quiz(slug, folders[slug]) for slug in self.ordered(list(folders))}
         return Bank(
             questions,
             quizzes,
@@ -203,16 +204,26 @@ class _Assembly:
         self.merged[id] = known
         return known[1]
 
+    def ordered(self, slugs: list[str]) -> list[str]:
+        """Put the quizzes into the order that `_quiz` of the bank's own folder names, the others behind them."""
+        named: list[str] = []
+        for _, root in sorted(self.quizzes.get(ROOT_QUIZ, {}).items()):
+            for word in root.order:
+                named.append(word)
+                if word not in slugs and word not in self.files:
+                    self.missing(root, word, word)
+        return sorted(slugs, key=lambda slug: named.index(slug) if slug in named else len(named))
+
     def quiz(self, slug: str, ids: list[str]) -> Quiz:
         described = self.quizzes.get(slug, {})
         ordered: list[str] = []
         for _, quiz in sorted(described.items()):
             for word in quiz.order:
-                id = word if slug == ROOT_QUIZ and word in ids else f"{slug}/{word}"
-                if id not in ids:
-                    self.missing(quiz, word, id)
-                elif id not in ordered:
+                id = word if slug == ROOT_QUIZ else f"{slug}/{word}"
+                if id in ids and id not in ordered:
                     ordered.append(id)
+                elif id not in ids and slug != ROOT_QUIZ:
+                    self.missing(quiz, word, id)
         return Quiz(
             slug,
             {language: quiz.title for language, quiz in described.items() if quiz.title},
@@ -222,7 +233,7 @@ class _Assembly:
 
     def missing(self, quiz: ParsedQuiz, word: str, id: str) -> None:
         if id not in self.broken:
-            message = f'the order names "{word}", but there is no such question in the folder'
+            message = f'the order names "{word}", but the folder has no such question'
             self.problems.append(Problem(quiz.path, quiz.order_line, 1, "E025", message))
 
 
