@@ -86,15 +86,16 @@ def render(
     """Return `text` as HTML that is safe to put into a page. Its headings begin at level `heading`.
 
     `judgements` holds the page's weighed claims by id: a link `[words](#claim-id)` to one of them leads
-    to its evidence card (`#claim-<id>`) and is followed by the verdict. Leave it out and no verdict
-    shows, as before an answer. `prefix` begins every id in the text, so that two texts of a page cannot
+    to its evidence card (`#claim-<id>`) and is followed by the verdict; for what a claim holds only, the
+    card says in full, since a long verdict would break the sentence. Leave `judgements` out and no
+    verdict shows, as before an answer. `prefix` begins every id in the text, so that two texts of a page cannot
     collide. `folder` is the folder of the text's file below the questions folder (`""` for that folder
     itself): images and links to other questions are relative to it; without it they are shown as words.
     """
     return _html(
         text.source,
         lang,
-        tuple((name, judged.verdict, judged.claim.only_for) for name, judged in judgements.items()),
+        tuple((name, judged.verdict) for name, judged in judgements.items()),
         prefix,
         folder,
         heading,
@@ -106,13 +107,13 @@ def render(
 def _html(
     source: str,
     lang: str,
-    verdicts: tuple[tuple[str, Verdict, str | None], ...],
+    verdicts: tuple[tuple[str, Verdict], ...],
     prefix: str,
     folder: str | None,
     heading: int,
     root: str,
 ) -> Markup:
-    words = {name: (verdict, verdict_words(verdict, only_for, lang)) for name, verdict, only_for in verdicts}
+    words = {name: (verdict, verdict_words(verdict, "…", lang)) for name, verdict in verdicts}
     tokens = _PARSER.parse(source)
     _shift_headings(tokens, heading)
     env = {"verdicts": words}
