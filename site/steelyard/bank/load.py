@@ -205,7 +205,7 @@ class _Assembly:
         return known[1]
 
     def ordered(self, slugs: list[str]) -> list[str]:
-        """Put the quizzes into the order that `_quiz` of the bank's own folder names, the others behind them."""
+        """Put the quizzes into the order that the root's own `_quiz` names, the others behind them."""
         named: list[str] = []
         for _, root in sorted(self.quizzes.get(ROOT_QUIZ, {}).items()):
             for word in root.order:

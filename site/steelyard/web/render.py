@@ -88,8 +88,8 @@ def render(
     `judgements` holds the page's weighed claims by id: a link `[words](#claim-id)` to one of them leads
     to its evidence card (`#claim-<id>`) and is followed by the verdict; for what a claim holds only, the
     card says in full, since a long verdict would break the sentence. Leave `judgements` out and no
-    verdict shows, as before an answer. `prefix` begins every id in the text, so that two texts of a page cannot
-    collide. `folder` is the folder of the text's file below the questions folder (`""` for that folder
+    verdict shows, as before an answer. `prefix` begins every id in the text, so that two texts of a page
+    cannot collide. `folder` is the folder of the text's file below the questions folder (`""` for that folder
     itself): images and links to other questions are relative to it; without it they are shown as words.
     """
     return _html(
