@@ -26,6 +26,8 @@ os.environ["HF_DEACTIVATE_ASYNC_LOAD"] = "1"
 # run alike.
 transformers.masking_utils.find_packed_sequence_indices = lambda position_ids: None
 
+transformers.utils.logging.disable_progress_bar()
+
 
 @dataclass(frozen=True)
 class Source:

@@ -53,7 +53,8 @@ def _order(group: Group) -> tuple[int, str, int]:
 
 
 def _row(group: Group, members: list[Group]) -> str:
-    saved = {baseline.first.setup.precision: saving for baseline, saving in savings(group, members)}
+    others = [(baseline, saving) for baseline, saving in savings(group, members) if baseline is not group]
+    saved = {baseline.first.setup.precision: saving for baseline, saving in others}
     learning = group.first.learning
     before = group.median(lambda one: one.learning.eval_loss_before if one.learning else None)
     after = group.median(lambda one: one.learning.eval_loss_after if one.learning else None)
