@@ -28,8 +28,7 @@ from werkzeug.test import EnvironBuilder
 
 from steelyard import store
 from steelyard.settings import Settings
-from steelyard.web import create_app
-from steelyard.web import database
+from steelyard.web import create_app, database
 
 ROUNDS = 15
 PAGES_PER_ROUND = 150

@@ -209,8 +209,12 @@ def test_a_question_page_takes_at_most_three_statements(app, state):
     assert len(statements) <= 3
 
 
-def test_a_worker_tells_whether_its_database_answers(app, settings):
+def test_a_worker_tells_whether_its_database_is_ready(app, settings, tmp_path):
+    empty = create_app(replace(settings, database_url=f"sqlite:///{tmp_path}/empty.sqlite3"))
     unreachable = create_app(replace(settings, database_url="postgresql+psycopg://nobody@127.0.0.1:1/none"))
 
     assert Learner(app).get("/healthz").status == 200
     assert Learner(unreachable).get("/healthz").status == 503
+    assert Learner(empty).get("/healthz").status == 503
+    with empty.app_context():
+        db.engine.dispose()
