@@ -22,12 +22,13 @@ STEELYARD_REPORT_URL             link by which a problem of a question   none
                                  is reported, filled in likewise
 ================================ ======================================= ====================================
 
-A public site runs `steelyard serve --public` once, which checks the settings and brings the database up to date,
-and then the command that this prints. Several machines share one PostgreSQL (`postgresql://…`). What a learner may
-send in a minute is counted by each worker for itself: four workers let up to four times as much through.
+A public site runs `steelyard serve --public` once, which checks the settings and brings the database up to
+date, and then the command that this prints. Several machines share one PostgreSQL (`postgresql://…`). What a
+learner may send in a minute is counted by each worker for itself: four workers let up to four times as much
+through.
 
-A classroom on a local network, without https, sets STEELYARD_HTTPS=0 and names the address that the class types
-in STEELYARD_TRUSTED_HOSTS. Whoever can listen on that network can then read along.
+A classroom on a local network, without https, sets STEELYARD_HTTPS=0 and names the address that the class
+types in STEELYARD_TRUSTED_HOSTS. Whoever can listen on that network can then read along.
 """
 
 from __future__ import annotations
