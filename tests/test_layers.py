@@ -39,7 +39,7 @@ def test_a_whole_application_is_made_and_asked_without_torch(tmp_path):
         "import os; os.environ['STEELYARD_DATA'] = " + repr(str(tmp_path)) + "; "
         "os.environ['STEELYARD_SECRET_KEY'] = 'a secret for tests only'; "
         "from steelyard.web import create_app; app = create_app(); "
-        "assert app.test_client().get('/healthz').status_code == 200"
+        "assert app.test_client().get('/').status_code == 200"
     )
 
     assert set() == modules_after(statement) & HEAVY
