@@ -64,7 +64,8 @@ def test_a_theme_is_remembered(learner):
 def test_a_line_break_between_japanese_characters_is_no_space(app, settings, learner):
     path = settings.questions / "basics" / "first.ja.md"
     path.write_text(
-        path.read_text(encoding="utf-8").replace("Which of these about", "収めるための\n手法"), encoding="utf-8"
+        path.read_text(encoding="utf-8").replace("Which of these about", "収めるための\n手法"),
+        encoding="utf-8",
     )
     assert app.extensions["steelyard"].live_bank.refresh()
 

@@ -113,6 +113,8 @@ def test_an_unreachable_database_is_named_in_one_line(environment):
 
 def test_the_application_of_the_production_command_starts_by_the_environment(environment):
     environment.setenv("STEELYARD_SECRET_KEY", "s" * 32)
+    environment.setenv("STEELYARD_TRUSTED_HOSTS", "localhost")
+    serving.serve(public=True, say=lambda line: None)
     app = create_app()
 
     assert app.test_client().get("/healthz").status_code == 200

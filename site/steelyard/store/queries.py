@@ -117,9 +117,7 @@ def sitting(session: Session, attempt: str, learner: str) -> Sitting | None:
     if not rows:
         return None
     first = rows[0]
-    return Sitting(
-        attempt, first.quiz, first.mode, first.started, tuple(_seat(row) for row in rows)
-    )
+    return Sitting(attempt, first.quiz, first.mode, first.started, tuple(_seat(row) for row in rows))
 
 
 def append_answer(
