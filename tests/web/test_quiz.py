@@ -179,6 +179,14 @@ def test_attempts_of_others_are_not_shown(app):
     assert rows(app, store.Answer) == 0
 
 
+@pytest.mark.parametrize("id", ["%00", "%00" * 32, "x", "%F0%9F%98%80" * 8, "'--"])
+def test_an_id_that_cannot_be_finds_nothing(app, id):
+    learner = Learner(app)
+
+    assert learner.get(f"/attempts/{id}").status == 404
+    assert learner.get(f"/questions/basics/first?attempt={id}").url == "/questions/basics/first"
+
+
 def test_answers_are_inserted_and_never_updated(app):
     statements: list[str] = []
     with app.app_context():

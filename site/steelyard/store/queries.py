@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -113,6 +114,8 @@ def start(
 
 def sitting(session: Session, attempt: str, learner: str) -> Sitting | None:
     """Return this learner's attempt, by one statement; None when there is none, or it is somebody else's."""
+    if not _ID.fullmatch(attempt):  # PostgreSQL takes no NUL in a text, not even to look for it
+        return None
     rows = session.execute(_SITTING, {"attempt": attempt, "learner": learner}).all()
     if not rows:
         return None
@@ -171,6 +174,8 @@ def tallies(session: Session, learner: str) -> list[Tally]:
     """Return this learner's attempts at quizzes, the latest first, by one statement."""
     return [Tally(**row._mapping) for row in session.execute(_TALLIES, {"learner": learner})]
 
+
+_ID = re.compile("[0-9a-f]{32}")
 
 _SITTING = (
     sa.select(
