@@ -29,7 +29,7 @@ def choose(name: str) -> torch.device:
             raise UsageError(
                 "--device cuda: torch finds no GPU here; use --device cpu, or a torch built for CUDA"
             )
-        if held is not None and held > BUSY_BYTES:
+        if held is not None and held > BUSY_BYTES and not torch.cuda.is_initialized():
             raise UsageError(
                 f"--device cuda: the GPU already holds {held / 1000**2:.0f} MB, and its numbers would not be "
                 "ours; stop what runs there, or choose another GPU with CUDA_VISIBLE_DEVICES"

@@ -11,7 +11,7 @@ proportional to the log. Kinds are decided late, because only later events tell 
 - optimizer: the tensors in `optimizer.state`
 - activations: born in the forward pass and alive at its end, kept for the backward pass
 - other: copies of parameters in another dtype, made in the forward pass (autocast's bf16 weights), and what
-  was alive before and is none of the above, such as the batch
+  was alive before and is none of the above: the batch, and on a GPU what the allocator holds for no tensor
 - temporaries: the rest, born and gone inside a phase
 
 Memory that a kernel allocates and frees inside one operator is out of sight, as is what the CUDA allocator
@@ -103,6 +103,10 @@ class Ledger(TorchDispatchMode):
         for tensor in tensors:
             if tensor.device.type == self._device_type:
                 self._entry(tensor, born=None).kind = kind
+
+    def add_other(self, nbytes: int) -> None:
+        """Count bytes that no tensor stands for, such as cuBLAS's workspace, as `other` from the start."""
+        self._before.append((Entry(nbytes, None, "other"), nbytes))
 
     def _claim_gradient(self, parameter: torch.Tensor) -> None:
         if parameter.grad is not None:

@@ -124,6 +124,8 @@ class Trainer:
         ledger = Ledger(self.lab.device.type)
         ledger.watch(self.model, self.optimizer, self.lab.is_base)
         ledger.claim("other", batch.values())
+        if self.lab.device.type == "cuda":
+            ledger.add_other(max(0, torch.cuda.memory_allocated() - ledger.alive().total))
         with ledger:
             self.step(batch, ledger.phase)
         return ledger

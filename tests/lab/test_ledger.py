@@ -165,6 +165,16 @@ def test_what_was_there_before_counts_from_the_start():
     assert ledger.alive().temporaries == b.nbytes
 
 
+def test_bytes_without_a_tensor_count_as_other_from_the_start():
+    """A GPU's allocator holds a workspace that no tensor stands for."""
+    ledger = Ledger("cpu")
+    ledger.add_other(512)
+    with ledger:
+        a = torch.zeros(10)
+    assert ledger.peak().breakdown.other == 512
+    assert ledger.alive().total == 512 + a.nbytes
+
+
 def test_a_phase_in_which_nothing_ran_has_no_peak():
     """Asking for it is an error, not a peak of zero bytes."""
     with pytest.raises(ValueError, match="backward"):
