@@ -11,7 +11,8 @@ from sqlalchemy.types import TypeDecorator
 
 ID = sa.String(32)
 """Thirty-two hexadecimal digits, drawn at random."""
-QUESTION = sa.String(300)
+QUESTION = sa.Text()
+"""An id is as long as the path of its file."""
 DIGEST = sa.String(64)
 
 
