@@ -73,7 +73,7 @@ def show(
         columns = [("theirs", Group((theirs,))), ("yours", groups[0])]
     console.print(_table(columns))
     for line in _sentences(groups, theirs, earlier):
-        console.print(line, highlight=False)
+        console.print(line, highlight=False, soft_wrap=True)
 
 
 def _table(columns: list[tuple[str, Group]]) -> Table:

@@ -23,7 +23,9 @@ def in_seconds(value: float | None) -> str:
 
 
 def in_percent(fraction: float | None) -> str:
-    """A signed percentage with one decimal and a true minus sign."""
+    """A signed percentage with one decimal and a true minus sign; beyond tenfold, just that."""
+    if fraction is not None and fraction >= 9:
+        return "> ×10"
     return "–" if fraction is None else f"{fraction:+.1%}".replace("-", "−").replace("%", " %")
 
 

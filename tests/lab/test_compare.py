@@ -59,5 +59,5 @@ def test_numbers_read_well():
         "1.00 GiB",
         "–",
     ]
-    assert [in_percent(f) for f in (-0.3534, 0.1, None)] == ["−35.3 %", "+10.0 %", "–"]
+    assert [in_percent(f) for f in (-0.3534, 0.1, 80.0, None)] == ["−35.3 %", "+10.0 %", "> ×10", "–"]
     assert [in_seconds(s) for s in (2.314, 0.0124, None)] == ["2.31 s", "12.4 ms", "–"]
