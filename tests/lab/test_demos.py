@@ -166,8 +166,8 @@ def test_ctrl_c_ends_cleanly(tmp_path):
 
 
 def _wait_for_child(parent: int) -> int:
-    import psutil
-
+    """Return the child's process id once it is well into its imports."""
     while True:
         for child in psutil.Process(parent).children():
-            return child.pid
+            if child.memory_info().rss > 50 * 2**20:
+                return child.pid
