@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -50,6 +51,16 @@ def test_the_import_contracts_of_pyproject_hold():
     done = subprocess.run([linter], capture_output=True, text=True, cwd=ROOT)
 
     assert done.returncode == 0, done.stdout
+
+
+def test_of_the_lab_the_site_imports_the_record_and_nothing_else():
+    found = {
+        name
+        for path in (ROOT / "site").rglob("*.py")
+        for name in re.findall(r"^\s*(?:from|import) (memlab[.\w]*)", path.read_text(encoding="utf-8"), re.M)
+    }
+
+    assert found == {"memlab.record"}
 
 
 def test_nobody_imports_a_demo_script():
