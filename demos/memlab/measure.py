@@ -137,6 +137,10 @@ class Trainer:
 class Run:
     """One technique measured once, in this process. A record can be made of what it has found at any time."""
 
+    lab_type = Lab
+    trainer_type = Trainer
+    ranks, rank_index = 1, 0
+
     def __init__(self, technique: str, setup: Setup, *, seed: int, command: str) -> None:
         """Find out what is to be run. Raises UsageError for what only libraries can judge."""
         device = hardware.choose(setup.device)
@@ -146,7 +150,7 @@ class Run:
         self.parameters = self.source.count_parameters()
         self.tokenize, self.end = self.source.tokenizer()
         self.text = data.load(setup.dataset)
-        self.lab = Lab(setup, seed, self.source, device)
+        self.lab = self.lab_type(setup, seed, self.source, device)
         self.doing = "loading"
         self.warning: str | None = None
         self.model: torch.nn.Module | None = None
@@ -189,11 +193,12 @@ class Run:
                 self.model, optimizer = build(lab)
             self.load_peak = loading.peak().total
             del loading
-        trainer = Trainer(lab, self.model, optimizer)
+        trainer = self.trainer_type(lab, self.model, optimizer)
         size: dict[str, Any] = {"batch": setup.batch, "seq": setup.seq}
-        # One batch more than the clean pass needs: the ledger's step trains on it.
+        # One batch more than the clean pass needs: the ledger's step trains on it. Ranks take turns.
         text = (self.text, self.tokenize, self.end)
-        batches = _onto(lab.device, data.training_batches(*text, **size, n=total + 1, seed=lab.seed))
+        every = data.training_batches(*text, **size, n=(total + 1) * self.ranks, seed=lab.seed)
+        batches = _onto(lab.device, every[self.rank_index :: self.ranks])
         held_out = _onto(lab.device, data.held_out_batches(*text, **size))
 
         self.doing = "evaluating"
@@ -295,6 +300,9 @@ class Run:
             attention=self.source.attention,
             loss_kernel="cross_entropy (fp32 logits)",
             data_sha256=self.text.sha256,
+            ranks=self.ranks,
+            stage=setup.stage,
+            offload=setup.offload,
         )
 
     def _speed(self) -> record.Speed:

@@ -13,7 +13,7 @@ import hashlib
 import json
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
@@ -22,11 +22,28 @@ SCHEMA_VERSION = 1
 KINDS = ("weights", "adapters", "gradients", "optimizer", "activations", "temporaries", "other")
 """What a live byte can be, in the order in which charts stack it and timelines list it."""
 
-TECHNIQUE_FIELDS = frozenset({"base_dtype", "adapter_dtype", "rank", "alpha", "lr"})
+TECHNIQUE_FIELDS = frozenset(
+    {
+        "base_dtype",
+        "adapter_dtype",
+        "rank",
+        "alpha",
+        "init",
+        "lr",
+        "step",
+        "optimizer",
+        "loss_kernel",
+        "offload",
+    }
+)
 """Setup fields that a technique brings with it: two techniques may be compared although these differ.
 
 They are compared like every other field between two records of one technique.
 """
+
+Step = Literal["checkpointing", "lora", "qlora", "8bit_adamw", "chunked_loss", "offload"]
+STEPS: tuple[Step, ...] = get_args(Step)
+"""The steps of `stack.py` after full fine-tuning in pure bf16; each keeps what the ones before it brought."""
 
 
 def _printable(text: str) -> str:
@@ -63,12 +80,17 @@ class Setup(_Part):
     adapter_dtype: Line | None = None
     rank: Annotated[int, Field(ge=1)] | None = None
     alpha: Annotated[float, Field(gt=0)] | None = None
+    init: Line | None = Field(default=None, description="how the adapters begin, where not as LoRA's do")
     lr: Annotated[float, Field(gt=0)]
+    step: Step | None = Field(default=None, description="of a stack: this technique and all before it")
     optimizer: Line
     attention: Line
     loss_kernel: Line
     data_sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
     ranks: Annotated[int, Field(ge=1)] = Field(default=1, description="processes that share the work")
+    rank_index: Count | None = Field(
+        default=None, description="the rank that this record is of; null for all of them, by the heaviest"
+    )
     stage: Annotated[int, Field(ge=0, le=3)] | None = Field(default=None, description="ZeRO stage")
     offload: bool = False
 
@@ -125,6 +147,26 @@ class Memory(_Part):
         return self
 
 
+class States(_Part):
+    """The model states that a rank keeps under ZeRO, by kind (Rajbhandari et al., arXiv 1910.02054, §3.1)."""
+
+    parameters_bytes: Bytes = Field(description="of the working weights, between two steps")
+    gradients_bytes: Bytes = Field(
+        description="at most: in stages 0 and 1 all, before they are reduced; above, the rank's own"
+    )
+    master_bytes: Bytes = Field(description="of the fp32 weights that the optimizer updates")
+    moments_bytes: Bytes = Field(description="of Adam's two moments, the step counters included")
+    buffers_bytes: Bytes = Field(
+        description="at most, and in no formula: buckets, gathered parameters, gradients on their way"
+    )
+    host_bytes: Bytes = Field(description="how much of the model states lies in the host's memory, offloaded")
+
+    @property
+    def total(self) -> int:
+        """The model states: everything but the buffers."""
+        return self.parameters_bytes + self.gradients_bytes + self.master_bytes + self.moments_bytes
+
+
 class Spread(_Part):
     median: Seconds
     min: Seconds
@@ -157,13 +199,14 @@ class Record(_Part):
     schema_version: Literal[1] = 1
     technique: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
     mode: Literal["measured", "predicted"]
-    status: Literal["ok", "oom", "failed"]
+    status: Literal["ok", "oom", "failed", "not_applicable"]
     message: Line | None = None
     setup: Setup
     device: Device
     memory: Memory
     speed: Speed
     learning: Learning | None
+    states: States | None = Field(default=None, description="of one rank, under ZeRO")
     origin: Origin
 
     @model_validator(mode="after")

@@ -135,6 +135,32 @@ class Setup:
             metavar="ALPHA",
         ),
     )
+    stage: int | None = field(
+        default=None,
+        metadata=_option(
+            "0 = nothing is sharded, 1 = the optimizer's states, 2 = and gradients, 3 = and weights "
+            "(default: {stage})",
+            "the technique",
+            type=_whole(0),
+            metavar="0..3",
+        ),
+    )
+    ranks: int | None = field(
+        default=None,
+        metadata=_option(
+            "processes that share the work, each on a GPU of its own or all on the CPU; --batch is per rank "
+            "(default: {ranks})",
+            "the technique",
+            type=_whole(1),
+            metavar="N",
+        ),
+    )
+    offload: bool = field(
+        default=False,
+        metadata=_option(
+            "keep the optimizer's states in the host's memory and update the weights there", "the technique"
+        ),
+    )
     device: Literal["auto", "cuda", "cpu"] = field(
         default="auto",
         metadata=_option(
@@ -177,6 +203,10 @@ class Setup:
 
 
 ADAPTER_OPTIONS = ("rank", "alpha")
+SHARDING_OPTIONS = ("stage", "ranks", "offload")
+SHARDING = {"stage": 2, "ranks": 2}
+"""What a demo that shards does when it is told nothing else."""
+
 _BESIDE_LIKE = frozenset({"like", "device", "out", "json", "model", "random_init", "dataset"})
 
 
@@ -192,14 +222,22 @@ class _Parser(argparse.ArgumentParser):
 
 
 def parse(
-    arguments: Sequence[str], *, technique: str, about: str, lr: float, adapters: bool, home: Path
+    arguments: Sequence[str],
+    *,
+    technique: str,
+    about: str,
+    lr: float,
+    adapters: bool,
+    home: Path,
+    sharded: bool = False,
 ) -> tuple[Setup, record.Record | None]:
     """Read a demo's command line; return the setup and the record that `--like` names.
 
     `about` is the demo's docstring, `lr` its default learning rate, `adapters` whether it has a rank and an
-    alpha, `home` the folder of the demo scripts. Raises UsageError.
+    alpha, `home` the folder of the demo scripts, `sharded` whether it has a stage and ranks. Raises
+    UsageError.
     """
-    parser = _parser(technique, about, lr, adapters)
+    parser = _parser(technique, about, lr, adapters, sharded)
     given = vars(parser.parse_args(arguments))
     no_adapters: dict[str, Any] = {} if adapters else dict.fromkeys(ADAPTER_OPTIONS)
     setup = Setup(**no_adapters | given)
@@ -214,11 +252,15 @@ def parse(
         setup = _replayed(setup, theirs, given)
     else:
         setup = replace(setup, lr=setup.lr or lr)
+        if sharded:
+            setup = replace(setup, **SHARDING | {name: given[name] for name in SHARDING if name in given})
+    if sharded:
+        _check_sharding(setup)
     _check(setup, home)
     return setup, theirs
 
 
-def _parser(technique: str, about: str, lr: float, adapters: bool) -> _Parser:
+def _parser(technique: str, about: str, lr: float, adapters: bool, sharded: bool) -> _Parser:
     parser = _Parser(
         prog=f"{technique}.py",
         usage=f"python demos/{technique}.py [options]",
@@ -232,6 +274,8 @@ def _parser(technique: str, about: str, lr: float, adapters: bool) -> _Parser:
     for option in fields(Setup):
         if option.name in ADAPTER_OPTIONS and not adapters:
             continue
+        if option.name in SHARDING_OPTIONS and not sharded:
+            continue
         argument = dict(option.metadata)
         group = argument.pop("group")
         if group not in groups:
@@ -241,6 +285,8 @@ def _parser(technique: str, about: str, lr: float, adapters: bool) -> _Parser:
         # argparse cannot fill in the default: options that were not given must leave no trace (`SUPPRESS`).
         shown = f"{option.default:g}" if isinstance(option.default, float) else str(option.default)
         argument["help"] = argument["help"].replace("{default}", shown).replace("{lr}", f"{lr:g}")
+        for name, value in SHARDING.items():
+            argument["help"] = argument["help"].replace(f"{{{name}}}", str(value))
         groups[group].add_argument(_flag(option.name), **argument)
     groups["where"].add_argument("-h", "--help", action="help", help="show this text and stop")
     return parser
@@ -281,6 +327,9 @@ def _replayed(setup: Setup, theirs: record.Record, given: dict[str, Any]) -> Set
         lr=same.lr,
         rank=same.rank,
         alpha=same.alpha,
+        stage=same.stage,
+        ranks=None if same.stage is None else same.ranks,
+        offload=same.offload,
     )
 
 
@@ -298,6 +347,20 @@ def _check(setup: Setup, home: Path) -> None:
     if setup.publish and (setup.model == "tiny" or setup.random_init):
         raise UsageError("--publish: a random model proves nothing about training; choose a trained --model")
     _check_writable(home / "results" if setup.publish else folder_for(setup, home))
+
+
+def _check_sharding(setup: Setup) -> None:
+    if importlib.util.find_spec("deepspeed") is None:
+        raise UsageError("ZeRO needs the package deepspeed, on Linux; pip install deepspeed")
+    if setup.stage not in (0, 1, 2, 3):
+        raise UsageError(f"--stage {setup.stage}: ZeRO has the stages 0, 1, 2 and 3")
+    if setup.offload and setup.stage == 0:
+        raise UsageError("--offload: stage 0 shards nothing and offloads nothing; give --stage 1, 2 or 3")
+    if setup.precision != "mixed":
+        raise UsageError(
+            f"--precision {setup.precision}: ZeRO's states are those of mixed precision, bf16 beside an fp32 "
+            "master copy; leave --precision out"
+        )
 
 
 def folder_for(setup: Setup, home: Path) -> Path:
