@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import time
 import weakref
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
@@ -37,11 +37,20 @@ from memlab.record import KINDS, Breakdown
 Phase = Literal["forward", "backward", "optimizer"]
 
 _CAST = torch.ops.aten._to_copy.default
+_OPENED = "bitsandbytes"
+"""The library whose kernels are written as a few operators each, with temporaries that count."""
+_KERNEL = {
+    "cpu": torch._C.DispatchKeySet(torch._C.DispatchKey.CPU),
+    "cuda": torch._C.DispatchKeySet(torch._C.DispatchKey.CUDA),
+}
 
 
 @dataclass(slots=True, eq=False)
 class Entry:
-    """One storage: its size, the phase it was born in (None: it was there before), its kind once known."""
+    """One storage: its size, the phase it was born in (None: it was there before), its kind once known.
+
+    A kind may be followed by a colon and a finer name, which `most` tells apart: `gradients:kept`.
+    """
 
     nbytes: int
     born: Phase | Literal["between"] | None
@@ -151,7 +160,11 @@ class Ledger(TorchDispatchMode):
         for tensor in _tensors((*args, *kwargs.values())):
             if tensor.device.type == self._device_type:
                 self._entry(tensor, born=None)
-        result = func(*args, **kwargs)
+        if func.namespace == _OPENED:
+            with self:  # what the kernel does is seen like everything else
+                result = func.redispatch(_KERNEL[self._device_type], *args, **kwargs)
+        else:
+            result = func(*args, **kwargs)
         for tensor in _tensors((result,)):
             if tensor.device.type == self._device_type:
                 self._entry(tensor, born=self._phase or "between")
@@ -220,6 +233,12 @@ class Ledger(TorchDispatchMode):
         where = next((name for start, end, name in self._stretches() if start < best <= end), None)
         return Peak(totals[best], phase or where, self._breakdowns([best])[0])
 
+    def most(self, kinds: Collection[str]) -> int:
+        """Return the most bytes that were ever alive at once of these kinds, by their finer names."""
+        before = sum(nbytes for entry, nbytes in self._before if entry.kind in kinds)
+        changes = (delta for _, entry, delta in self._events if entry.kind in kinds)
+        return max(accumulate(changes, initial=before))
+
     def alive(self) -> Breakdown:
         """Return what is alive after the last event."""
         return self._breakdowns([len(self._events)])[0]
@@ -255,11 +274,11 @@ class Ledger(TorchDispatchMode):
         """The breakdown at each instant; `indices` ascend."""
         alive = dict.fromkeys(KINDS, 0)
         for entry, nbytes in self._before:
-            alive[entry.kind or "other"] += nbytes
+            alive[_coarse(entry.kind or "other")] += nbytes
         found, done = [], 0
         for index in indices:
             for _, entry, delta in self._events[done:index]:
-                alive[entry.kind or ("other" if entry.born is None else "temporaries")] += delta
+                alive[_coarse(entry.kind or ("other" if entry.born is None else "temporaries"))] += delta
             done = index
             found.append(Breakdown(**alive))
         return found
@@ -268,6 +287,10 @@ class Ledger(TorchDispatchMode):
 def _in_order(breakdown: Breakdown) -> tuple[int, int, int, int, int, int, int]:
     b = breakdown
     return b.weights, b.adapters, b.gradients, b.optimizer, b.activations, b.temporaries, b.other
+
+
+def _coarse(kind: str) -> str:
+    return kind.partition(":")[0]
 
 
 def _tensors(values: Iterable[Any]) -> Iterator[torch.Tensor]:
