@@ -100,8 +100,27 @@ def test_a_complete_public_site_is_prepared_and_told_its_command(environment, se
     said: list[str] = []
     serving.serve(public=True, say=said.append)
 
-    assert "gunicorn --workers 4" in said[0]
+    assert "STEELYARD_PUBLIC=1 gunicorn --workers 4" in said[0]
     assert (settings.data / "steelyard.sqlite3").is_file()
+
+
+def test_a_public_site_is_checked_as_its_command_will_start_it(environment):
+    """Without hosts of its own a site would answer to nobody but this machine."""
+    environment.setenv("STEELYARD_SECRET_KEY", "s" * 32)
+
+    with pytest.raises(click.ClickException, match="STEELYARD_TRUSTED_HOSTS is not set"):
+        serving.serve(public=True)
+
+
+def test_the_command_of_a_public_site_names_the_questions_it_was_checked_with(environment, tmp_path):
+    environment.setenv("STEELYARD_SECRET_KEY", "s" * 32)
+    environment.setenv("STEELYARD_TRUSTED_HOSTS", "quiz.example.org")
+    folder = tmp_path / "my questions"
+    folder.mkdir()
+    said: list[str] = []
+    serving.serve(public=True, questions=folder, say=said.append)
+
+    assert f"STEELYARD_QUESTIONS='{folder}' gunicorn" in said[0]
 
 
 def test_an_unreachable_database_is_named_in_one_line(environment):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import os
+import shlex
 import socket
 from collections.abc import Callable
 from dataclasses import replace
@@ -37,12 +39,12 @@ def serve(
     port is free, and when the data folder cannot be written or the database does not answer.
     """
     try:
+        if public:
+            publish(questions, say)
+            return
         settings = Settings.from_environment()
         if questions:
             settings = replace(settings, questions=questions.absolute())
-        if public:
-            publish(settings, say)
-            return
         server = prepare(settings, port, say)
     except (SettingsError, OSError) as error:
         raise click.ClickException(str(error)) from None
@@ -57,17 +59,22 @@ def serve(
         server.server_close()
 
 
-def publish(settings: Settings, say: Say) -> None:
+def publish(questions: Path | None, say: Say) -> None:
     """Check the settings of a public site, bring its database up to date, and print its command.
 
-    Raises SettingsError; the text then names the command too.
+    The settings checked are exactly those that the command starts with, which says itself that the site is
+    public. Raises SettingsError; the text then names the command too.
     """
+    added = {"STEELYARD_PUBLIC": "1"}
+    if questions:
+        added["STEELYARD_QUESTIONS"] = str(questions.absolute())
+    command = " ".join([*(f"{name}={shlex.quote(value)}" for name, value in added.items()), PRODUCTION])
     try:
-        app = create_app(replace(settings, public=True))
+        app = create_app(Settings.from_environment({**os.environ, **added}))
     except SettingsError as error:
-        raise SettingsError(f"{error}\nIn production, run with the same settings:\n  {PRODUCTION}") from None
+        raise SettingsError(f"{error}\nIn production, run with the same settings:\n  {command}") from None
     migrate(app)
-    say(f"The settings are complete and the database is up to date. Run:\n  {PRODUCTION}")
+    say(f"The settings are complete and the database is up to date. Run:\n  {command}")
 
 
 def prepare(settings: Settings, port: int, say: Say) -> BaseWSGIServer:
