@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
 from questions import question_text, told
@@ -147,6 +149,14 @@ def test_links_out_of_the_folder_are_ignored_and_links_within_it_are_followed(fo
     (folder.root / "dangling.en.md").symlink_to(folder.root / "gone")
 
     assert list(load(folder.root).questions) == ["q", "twin"]
+
+
+def test_a_name_that_no_address_can_hold_is_read_all_the_same(folder):
+    (folder.root / os.fsdecode(b"odd\xff\n.en.md")).write_text(question_text(), encoding="utf-8")
+    bank = load(folder.root)
+
+    assert list(bank.questions) == ["odd\ufffd\ufffd"]
+    assert bank.question("odd\ufffd\ufffd", "en").path == "questions/odd\ufffd\ufffd.en.md"
 
 
 def test_a_folder_that_is_not_there_is_an_empty_bank(tmp_path):

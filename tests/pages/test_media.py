@@ -29,6 +29,7 @@ def test_a_picture_is_sent_with_its_type_and_locked_up(world: World) -> None:
         "lora",
         "linked.png",
         "key.png",
+        "circle.png",
         "a%00.png",
     ],
 )
@@ -37,6 +38,7 @@ def test_nothing_else_is_sent(world: World, path: str) -> None:
     world.write("secret.png", PNG)
     (world.root / "questions/linked.png").symlink_to(world.root / "secret.png")
     (world.root / "questions/key.png").symlink_to(world.root / "questions/lora/rank.md")
+    (world.root / "questions/circle.png").symlink_to("circle.png")
     response = world.client().get(f"/media/{path}")
     assert response.status_code == 404
     assert PNG not in response.text and "Answer\nA" not in response.text

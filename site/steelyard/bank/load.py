@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from threading import Lock
+from unicodedata import category
 
 from steelyard.bank import twins
 from steelyard.bank.headings import HEADINGS
@@ -88,15 +89,21 @@ def _walk(folder: str, prefix: str, top: Path) -> Iterator[_File]:
     for entry in entries:
         if entry.name.startswith("."):
             continue
+        name = _addressable(entry.name)
         try:
             if entry.is_dir(follow_symlinks=False):
-                yield from _walk(entry.path, f"{prefix}{entry.name}/", top)
+                yield from _walk(entry.path, f"{prefix}{name}/", top)
             elif _is_question(entry.name) and entry.is_file():
                 if entry.is_symlink() and not Path(entry.path).resolve().is_relative_to(top):
                     continue
-                yield _File(entry.path, prefix + entry.name, _signature(entry.stat()))
+                yield _File(entry.path, prefix + name, _signature(entry.stat()))
         except OSError:
             continue
+
+
+def _addressable(name: str) -> str:
+    """Return a name that can stand in a page and its address: what is no UTF-8, or controls, is replaced."""
+    return "".join("\ufffd" if category(char) in ("Cc", "Cs") else char for char in name)
 
 
 def _is_question(name: str) -> bool:
@@ -161,7 +168,7 @@ class _Assembly:
             problems.append(Problem(path, 1, 1, "E026", message))
             parsed = Parsed(None, tuple(problems)) if isinstance(parsed, Parsed) else parsed
         if isinstance(parsed, ParsedQuiz):
-            self.quizzes[_slug(id)][parsed.language] = parsed
+            self.quizzes[slug_of(id)][parsed.language] = parsed
             self.problems += problems
             return
         if parsed.question:
@@ -240,9 +247,10 @@ class _Assembly:
 def _folders(ids: Collection[str]) -> dict[str, list[str]]:
     folders: dict[str, list[str]] = defaultdict(list)
     for id in sorted(ids):
-        folders[_slug(id)].append(id)
+        folders[slug_of(id)].append(id)
     return dict(sorted(folders.items()))
 
 
-def _slug(id: str) -> str:
+def slug_of(id: str) -> str:
+    """Return the slug of the quiz that a question belongs to."""
     return id.rpartition("/")[0] or ROOT_QUIZ

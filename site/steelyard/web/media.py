@@ -17,7 +17,7 @@ def show(path: str) -> Response:
     folder = state().settings.questions.resolve()
     try:
         file = (folder / path).resolve(strict=True)
-    except (OSError, ValueError):
+    except (OSError, ValueError, RuntimeError):  # the last: links in a circle, before Python 3.13
         abort(404)
     content_type = IMAGE_TYPES.get(file.suffix.lower())  # of the file itself, whatever a link to it is called
     if content_type is None or not file.is_relative_to(folder) or not file.is_file():

@@ -35,19 +35,17 @@ def techniques() -> tuple[str, ...]:
 
 def script(technique: str) -> str:
     """Return the source of a demo script. Raises OSError."""
-    return (state().settings.demos / f"{technique}.py").read_text(encoding="utf-8")
+    return (state().settings.demos / f"{technique}.py").read_text(encoding="utf-8", errors="replace")
 
 
 def page(technique: str, language: str) -> Page:
     """Return the text about a technique in this language, else in English."""
-    for wanted in dict.fromkeys((language, "en")):
+    known = _SCRIPT.fullmatch(technique)  # an author may name anything
+    for wanted in dict.fromkeys((language, "en")) if known else ():
         path = state().settings.pages / f"{technique}.{wanted}.md"
         try:
             return _read(path, path.stat().st_mtime_ns, wanted)
-        except (
-            OSError,
-            UnicodeDecodeError,
-        ):  # none, or none to be read: the figures stand alone
+        except (OSError, UnicodeDecodeError):  # none, or none to be read: the figures stand alone
             continue
     return Page(technique.replace("_", " "), language)
 

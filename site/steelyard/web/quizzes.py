@@ -9,7 +9,8 @@ from flask import Blueprint, abort, redirect, render_template, url_for
 from werkzeug.wrappers import Response
 
 from steelyard import store
-from steelyard.bank.model import Quiz
+from steelyard.bank.load import slug_of
+from steelyard.bank.model import Bank, Problem, Quiz
 from steelyard.web.database import db
 from steelyard.web.languages import language
 from steelyard.web.learner import learner_id, tallies_by_quiz
@@ -24,15 +25,15 @@ bp = Blueprint("quizzes", __name__)
 @bp.get("/quizzes/<path:slug>")
 def show(slug: str) -> str:
     """Show a quiz before it is taken."""
-    quiz = _quiz(slug)
     bank = state().bank
+    quiz = _quiz(bank, slug)
     introduction = quiz.introduction(language())
     return render_template(
         "quizzes/show.html",
         quiz=quiz,
         introduction=render(introduction, lang=language()) if introduction else None,
         questions=[bank.question(id, language()) for id in quiz.questions],
-        broken={} if state().settings.public else _broken(slug),
+        broken={} if state().settings.public else _broken(bank, slug),
         tallies=tallies_by_quiz().get(slug, []),
     )
 
@@ -41,12 +42,10 @@ def show(slug: str) -> str:
 @submissions
 def start(slug: str) -> Response:
     """Begin a new attempt in practice mode and go to its first question."""
-    quiz = _quiz(slug)
     bank = state().bank
+    quiz = _quiz(bank, slug)
     attempt = secrets.token_hex(16)
-    editions = [(id, store.Edition(bank.questions[id])) for id in quiz.questions if bank.questions.get(id)]
-    if not editions:
-        abort(404)
+    editions = [(id, store.Edition(bank.questions[id])) for id in quiz.questions]
     store.start(
         db.session,
         attempt=attempt,
@@ -60,13 +59,9 @@ def start(slug: str) -> Response:
     return redirect(url_for("questions.show", id=editions[0][0], attempt=attempt), 303)
 
 
-def _quiz(slug: str) -> Quiz:
-    return state().bank.quizzes.get(slug) or abort(404)
+def _quiz(bank: Bank, slug: str) -> Quiz:
+    return bank.quizzes.get(slug) or abort(404)
 
 
-def _broken(slug: str) -> dict[str, tuple[object, ...]]:
-    return {
-        id: problems
-        for id, problems in state().bank.broken.items()
-        if (id.rpartition("/")[0] or "questions") == slug
-    }
+def _broken(bank: Bank, slug: str) -> dict[str, tuple[Problem, ...]]:
+    return {id: problems for id, problems in bank.broken.items() if slug_of(id) == slug}

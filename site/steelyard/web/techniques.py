@@ -14,7 +14,7 @@ from steelyard.evidence import Judgement
 from steelyard.web import cards, numbers, pages, wording
 from steelyard.web.charts import peak_chart, timeline_chart
 from steelyard.web.languages import language
-from steelyard.web.listing import changes, listing
+from steelyard.web.listing import Line, changes, listing
 from steelyard.web.render import render
 from steelyard.web.state import judgements, state
 from steelyard.web.tables import Table, tables
@@ -86,10 +86,16 @@ def show(name: str) -> str:
         peak=peak_chart(arms, "peak-"),
         timeline=timeline_chart(drawn[0].arms, "step-") if drawn else None,
         listing=listing(source),
-        changes=changes(pages.script(pages.BASELINE), source) if name != pages.BASELINE else (),
+        changes=_changes(name, source),
         claims=claims,
         questions=_questions(name, state().bank),
     )
+
+
+def _changes(name: str, source: str) -> tuple[tuple[Line, ...], ...]:
+    if name == pages.BASELINE or pages.BASELINE not in pages.techniques():
+        return ()
+    return changes(pages.script(pages.BASELINE), source)
 
 
 def _rendered(text: Text | None, page: pages.Page, claims: Mapping[str, Judgement]) -> Markup | None:
