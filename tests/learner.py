@@ -19,6 +19,8 @@ class Page(HTMLParser):
     choices: list[str] = field(default_factory=list)
     ticked: set[str] = field(default_factory=set)
     guess: str | None = None
+    action: str = ""
+    """Where the page's last form is sent to."""
     links: list[str] = field(default_factory=list)
     text: str = ""
 
@@ -44,6 +46,8 @@ class Page(HTMLParser):
         given = {name: value or "" for name, value in attrs}
         if tag == "a" and "href" in given:
             self.links.append(given["href"])
+        if tag == "form":
+            self.action = given["action"]
         if tag != "input":
             return
         if given["name"] == "guess":
@@ -74,7 +78,7 @@ class Learner:
     def answer(self, page: Page, chosen: Iterable[str], *, follow: bool = True, **fields: str) -> Page:
         """Send a question's form."""
         data = {**page.hidden, "choice": list(chosen), **fields}
-        return Page(self.client.post(page.path, data=data, follow_redirects=follow))
+        return Page(self.client.post(page.action or page.path, data=data, follow_redirects=follow))
 
     def next(self, page: Page) -> Page:
         """Follow the link that leads on from a told answer."""

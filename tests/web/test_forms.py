@@ -31,6 +31,13 @@ def test_no_choice_is_asked_for_again(app, learner):
     assert "Choose at least one answer." in page.text
 
 
+def test_a_form_asked_for_again_stays_in_its_attempt_when_the_language_is_switched(app, learner):
+    page = learner.answer(learner.start("basics"), [])
+    (switch,) = [url for url in page.links if url.endswith("lang=ja")]
+
+    assert learner.get(switch).hidden["attempt"] == page.hidden["attempt"]
+
+
 def test_an_unknown_choice_is_asked_for_again_and_the_known_ones_stay_ticked(app, learner):
     page = learner.answer(learner.start("basics"), ["A", "Z"])
 
@@ -135,6 +142,7 @@ def test_a_method_that_an_address_does_not_take_is_said_on_a_page(learner):
     response = learner.client.post("/", data=page.hidden)
 
     assert response.status_code in (400, 405)
+    assert set(learner.client.delete("/").headers["Allow"].split(", ")) == {"GET", "HEAD", "OPTIONS"}
     assert "start page" in response.text or "Go back" in response.text
 
 

@@ -6,6 +6,7 @@ import pytest
 
 from learner import Learner
 from records import make_record
+from steelyard import store
 
 
 @pytest.fixture
@@ -28,6 +29,7 @@ def test_the_figure_is_not_on_the_page_before_the_answer(weighed):
     page = Learner(weighed).start("basics")
 
     assert "Guess first" in page.text
+    assert "measured on a CPU: a test's processor" in page.text
     assert "25" not in page.text
 
 
@@ -45,6 +47,32 @@ def test_a_guess_that_is_no_number_is_asked_for_again_with_the_choice_kept(weigh
     assert page.status == 400
     assert page.ticked == {"A", "B"}
     assert page.guess == "a lot"
+
+
+def test_an_answer_overtaken_by_another_tabs_is_told_so_and_its_guess_is_not_kept(weighed, monkeypatch):
+    learner, other = Learner(weighed), Learner(weighed)
+    page = learner.start("basics")
+    other.client.set_cookie("steelyard", learner.client.get_cookie("steelyard").value)
+    append = store.append_answer
+
+    def overtaken(session, **values):
+        monkeypatch.undo()
+        other.answer(page, ["B"])
+        return append(session, **values)
+
+    monkeypatch.setattr(store, "append_answer", overtaken)
+    told = learner.answer(page, ["A", "C"], guess="60").text
+
+    assert "Your first answer stands" in told
+    assert "You found 0 of 2" in told
+    assert "You guessed" not in told
+
+
+def test_what_is_only_predicted_is_not_guessed(settings, make_app):
+    make_record("baseline", peak=1000, device="fake").write(settings.results / "predictions")
+    make_record("lora", peak=750, device="fake").write(settings.results / "predictions")
+
+    assert Learner(make_app(settings)).start("basics").guess is None
 
 
 def test_without_a_figure_nothing_is_guessed(app):

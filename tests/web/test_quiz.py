@@ -167,6 +167,22 @@ def test_one_answer_of_many_sent_at_the_same_moment_is_kept(app):
     assert rows(app, store.Answer) == 1
 
 
+def test_a_session_that_did_not_hear_of_its_answer_can_answer_again(app):
+    """A reply may get lost, or be overtaken by another tab's, and with it the cookie that it sets."""
+    learner = Learner(app)
+    page = learner.get("/questions/basics/first")
+    before = learner.client.get_cookie("steelyard")
+    learner.answer(page, ["A"])
+    learner.client.set_cookie("steelyard", before.value)
+    second = learner.answer(learner.get("/questions/basics/first"), ["A", "C"])
+    third = learner.answer(learner.get("/questions/basics/first"), ["A", "C"])
+
+    assert "Your first answer stands" in second.text
+    assert "Your first answer stands" not in third.text
+    assert "You found 2 of 2" in third.text
+    assert rows(app, store.Answer) == 2
+
+
 def test_attempts_of_others_are_not_shown(app):
     page = Learner(app).start("basics")
     other = Learner(app)

@@ -29,13 +29,16 @@ def show(error: HTTPException) -> Any:
         except HTTPException as worse:  # such as a question whose file broke since: that is what to tell
             return show(worse)
     title, advice = _words(error, code)
+    headers = [
+        (name, value) for name, value in error.get_headers() if name != "Content-Type"
+    ]  # such as Allow
     try:
-        return render_template("error.html", code=code, title=title, advice=advice), code
+        return render_template("error.html", code=code, title=title, advice=advice), code, headers
     except Exception:
         if not isinstance(error, SecurityError):  # without a host that can be trusted there are no links
             current_app.logger.exception("the page of an error could not be drawn")
         plain = current_app.jinja_env.get_template("error_plain.html")
-        return plain.render(title=title, advice=advice, lang=language()), code
+        return plain.render(title=title, advice=advice, lang=language()), code, headers
 
 
 def _words(error: HTTPException, code: int) -> tuple[str, str]:

@@ -107,7 +107,8 @@ def _figure(found: Mapping[str, Judgement]) -> tuple[str, Finding] | None:
     for id, judgement in found.items():
         for finding in judgement.findings:
             test = finding.test
-            if finding.value is not None and test.take == "saving" and test.metric == "memory.peak_bytes":
+            weighed = finding.kind in ("gpu", "cpu") and finding.value is not None
+            if weighed and test.take == "saving" and test.metric == "memory.peak_bytes":
                 return id, finding
     return None
 

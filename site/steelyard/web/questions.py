@@ -56,9 +56,7 @@ def answer(id: str) -> Page:
     place = _open(id, sitting, attempt)
     chosen = request.form.getlist("choice")
     if place.seat and place.seat.answered:
-        if set(chosen) != set(place.seat.chosen or ""):
-            flash(_("You had answered this question already. Your first answer stands."))
-        return redirect(url_for(".show", id=id, attempt=attempt), 303)
+        return _stands(place.seat, chosen, id, attempt)
     if trouble := _trouble(place.shown, chosen):
         return _ask(place, trouble=trouble, status=400)
     if sitting is None and request.form.get("face") != place.shown.face:
@@ -66,7 +64,18 @@ def answer(id: str) -> Page:
             "The question has been edited since you opened it. This is the new wording; please answer it."
         )
         return _ask(place, trouble=changed, status=409)
-    _record(place, frozenset(chosen))
+    if not _record(place, frozenset(chosen)):
+        sitting = store.sitting(db.session, attempt, learner_id())
+        return _stands(sitting and sitting.seat(id), chosen, id, attempt)
+    return redirect(url_for(".show", id=id, attempt=attempt), 303)
+
+
+def _stands(seat: Seat | None, chosen: Collection[str], id: str, attempt: str) -> Response:
+    """Go to the answer that was there before this one, and say so when it is another one."""
+    if seat and set(chosen) != set(seat.chosen or ""):
+        flash(_("You had answered this question already. Your first answer stands."))
+    if attempt == _next_attempt(id):  # the session did not hear of its own answer: the next one is a new turn
+        _turn()
     return redirect(url_for(".show", id=id, attempt=attempt), 303)
 
 
@@ -135,6 +144,10 @@ def _next_attempt(id: str) -> str:
     return hashlib.sha256(f"{learner_id()}/{turn}/{id}".encode()).hexdigest()[:32]
 
 
+def _turn() -> None:
+    session["turn"] = session.get("turn", 0) + 1
+
+
 # ---- asking ---------------------------------------------------------------------------------------------
 
 
@@ -167,7 +180,8 @@ def _trouble(question: Shown, chosen: Collection[str]) -> str | None:
     return None
 
 
-def _record(place: _Place, chosen: frozenset[str]) -> None:
+def _record(place: _Place, chosen: frozenset[str]) -> bool:
+    """Write the answer down, with its guess; return False when another one came first, which then stands."""
     now = datetime.now(UTC)
     question = place.question
     if place.sitting is None:
@@ -184,9 +198,18 @@ def _record(place: _Place, chosen: frozenset[str]) -> None:
         if store.sitting(db.session, place.attempt, learner_id()) is None:  # somebody else's id
             db.session.rollback()
             abort(400)
-        session["turn"] = session.get("turn", 0) + 1
+        _turn()
+    first = store.append_answer(
+        db.session,
+        attempt=place.attempt,
+        question=question.id,
+        chosen="".join(sorted(chosen)),
+        score=grade(question, chosen).score,
+        language=question.language,
+        now=now,
+    )
     guess = parse_percent(request.form.get("guess", "").strip())
-    if place.shown.figure and guess is not None:
+    if first and place.shown.figure and guess is not None:
         claim, finding = place.shown.figure
         store.append_guess(
             db.session,
@@ -197,16 +220,8 @@ def _record(place: _Place, chosen: frozenset[str]) -> None:
             measured=finding.value or 0.0,
             now=now,
         )
-    store.append_answer(
-        db.session,
-        attempt=place.attempt,
-        question=question.id,
-        chosen="".join(sorted(chosen)),
-        score=grade(question, chosen).score,
-        language=question.language,
-        now=now,
-    )
     db.session.commit()
+    return first
 
 
 # ---- telling --------------------------------------------------------------------------------------------
