@@ -35,7 +35,9 @@ def make_record(
         "seed": 0,
         "precision": "mixed",
         "autocast": "bfloat16",
-        "base_dtype": "float32" if technique == "baseline" else "bfloat16",
+        "base_dtype": "float32"
+        if technique == "baseline" and setup.get("precision") != "bf16"
+        else "bfloat16",
         "lr": 1e-4 if technique == "baseline" else 1e-3,
         "optimizer": "AdamW(fused)",
         "attention": "sdpa",

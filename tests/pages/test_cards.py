@@ -9,6 +9,7 @@ from pages.world import visible
 from records import make_record
 from steelyard.bank.model import Claim, Test, Verdict
 from steelyard.evidence import Judgement, Records, judge
+from steelyard.web.cards import within_a_sentence
 
 pytestmark = pytest.mark.usefixtures("english")
 
@@ -55,6 +56,27 @@ def test_the_baselines_precision_stands_beside_the_percentage() -> None:
     assert "lora against baseline in pure bf16" in visible(
         card(claim(SAVING), records(precision="bf16", autocast=None))
     )
+
+
+def test_a_precision_is_that_of_the_weights_compared_with() -> None:
+    """LoRA keeps bf16 weights where full fine-tuning keeps fp32 ones."""
+    found = Records({"x/lora": make_record("lora", peak=900), "x/dora": make_record("dora", peak=990)})
+    words = visible(card(claim({"of": "dora", "against": "lora", "within": [None, 0]}), found))
+    assert "dora against lora in mixed precision (bf16 weights, bf16 autocast)" in words
+
+
+@pytest.mark.parametrize(
+    ("title", "inside"),
+    [("Full fine-tuning", "full fine-tuning"), ("LoRA", "LoRA"), ("ZeRO", "ZeRO"), ("PiSSA", "PiSSA")]
+    + [
+        ("Gradient checkpointing", "gradient checkpointing"),
+        ("フルファインチューニング", "フルファインチューニング"),
+    ],
+)
+def test_a_title_loses_its_capital_within_a_sentence_and_a_name_keeps_its_own(
+    title: str, inside: str
+) -> None:
+    assert within_a_sentence(title) == inside
 
 
 def test_a_card_lists_in_what_the_compared_setups_differ() -> None:

@@ -15,8 +15,8 @@ def test_a_run_is_shown_whole(world: World) -> None:
     id = world.record(make_record("lora", peak=5 * 1024**2))
     words = visible(world.client().get(f"/runs/{id}").text)
     for expected in (
-        "Measured on a CPU: a test's processor. SmolLM2-135M, batch 4, 512 tokens, mixed precision".lower(),
-        "5.0 mib peak memory, in the backward pass",
+        "Measured on a CPU: a test's processor · SmolLM2-135M, batch 4, 512 tokens · mixed precision (bf16 weights, bf16 autocast)",
+        "5.0 mib peak memory · in the backward pass",
         "memory reserved by the allocator not measured",
         "time per step 2.00 s (2.00 s to 2.00 s)",
         "held-out loss, before and after 3.000 → 2.000",

@@ -10,6 +10,7 @@ import pytest
 from memlab.record import Record
 from pages.world import World, visible
 from records import make_record
+from steelyard.web.cards import title
 
 TEXT = """# Low rank
 
@@ -59,7 +60,7 @@ def measured(world: World) -> World:
     for seed in range(3):
         for precision, autocast, base in (("mixed", "bfloat16", 10_000), ("bf16", None, 8_000)):
             both = {"seed": seed, "precision": precision, "autocast": autocast}
-            world.record(make_record("baseline", peak=base, static=4000, **both, base_dtype="float32"))
+            world.record(make_record("baseline", peak=base, static=4000, **both))
             world.record(
                 make_record("lora", peak=6_500 + 10 * seed, static=1000, step_seconds=1.5 + seed / 10, **both)
             )
@@ -176,6 +177,30 @@ def test_a_new_script_is_a_new_page(world: World) -> None:
 def test_a_script_that_python_cannot_read_is_still_shown(world: World) -> None:
     world.write("demos/broken.py", "def broken(:\n")
     assert world.client().get("/techniques/broken").status_code == 200
+
+
+def test_a_script_without_a_baseline_beside_it_is_still_shown(world: World) -> None:
+    (world.root / "demos/baseline.py").unlink()
+    world.write("demos/odd.py", "café = 1\n").write_bytes("café = 1\n".encode("latin-1"))
+    assert world.client().get("/techniques/lora").status_code == 200
+    assert world.client().get("/techniques/odd").status_code == 200
+
+
+@pytest.mark.parametrize("name", ["../secret", "a\0b", "x" * 5000])
+def test_a_technique_that_no_script_can_have_is_called_what_its_author_calls_it(
+    world: World, name: str
+) -> None:
+    world.write("secret.en.md", "# A secret\n\nSaid.\n")
+    with world.app().test_request_context():
+        assert title(name) == name
+
+
+def test_the_start_page_names_one_work_for_all_the_figures_of_a_line(measured: World) -> None:
+    for technique, peak in (("baseline", 90_000), ("lora", 9_000)):
+        measured.record(make_record(technique, peak=peak, batch=64))
+    words = visible(measured.client().get("/").text)
+    assert "34.9% less" in words and "18.6% less" in words
+    assert "90.0% less" not in words
 
 
 @pytest.mark.parametrize("name", ["qlora", "memlab", "../lora", "lora.py", "LoRA", "x" * 300])

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from flask_babel import gettext as _
 
+from memlab.record import Setup
 from steelyard.bank.model import Test
 from steelyard.evidence import Difference, Finding
 from steelyard.web import numbers, pages
@@ -69,6 +70,20 @@ def title(technique: object) -> str:
     return pages.page(str(technique), language()).title
 
 
+def within_a_sentence(title: str) -> str:
+    """Return a title without its first capital, unless that belongs to a name: `full fine-tuning`, `LoRA`."""
+    first, space, rest = title.partition(" ")
+    return f"{first.lower() if first.istitle() else first}{space}{rest}"
+
+
+def compared_precision(finding: Finding) -> str | None:
+    """Return the precision of what a finding was compared with, else its own; None without a record."""
+    if finding.setup is None:
+        return None
+    theirs = {d.field: d.against for d in finding.differences if d.field in Setup.model_fields}
+    return precision_words(finding.setup.model_copy(update=theirs))
+
+
 def _writer(test: Test) -> Callable[[float], str]:
     if test.take == "saving":
         return change
@@ -95,18 +110,11 @@ def _compared(finding: Finding) -> str | None:
     if test.of is None or finding.setup is None:
         return None
     of = title(test.of["technique"])
+    precision = compared_precision(finding)
     if test.against is None:
-        precision = precision_words(finding.setup.precision)
         return _("%(of)s, %(precision)s", of=of, precision=precision)
-    named = (str(d.against) for d in finding.differences if d.field == "precision")
-    chosen = next(named, finding.setup.precision)
-    against = title(test.against["technique"])
-    return _(
-        "%(of)s against %(against)s in %(precision)s",
-        of=of,
-        against=against,
-        precision=precision_words(chosen),
-    )
+    against = within_a_sentence(title(test.against["technique"]))
+    return _("%(of)s against %(against)s in %(precision)s", of=of, against=against, precision=precision)
 
 
 def _question(test: Test) -> str:

@@ -19,14 +19,13 @@ from steelyard.web import cards, numbers, wording
 def init_app(app: Flask, settings: Settings) -> None:
     app.jinja_env.globals["settings"] = settings
     app.jinja_env.filters.update(
-        baseline_precision=baseline_precision,
         change=cards.change,
+        compared_precision=cards.compared_precision,
         day=day,
         fill=fill,
         how=how,
         percent=numbers.percent,
         points=points,
-        precision=wording.precision_words,
         scale_low=scale_low,
         selection=selection,
         technique=cards.title,
@@ -58,21 +57,13 @@ def scale_low(fractions: Iterable[float]) -> float:
     return max(-1.0, min(0.0, floor(min(fractions) * 4) / 4))
 
 
-def baseline_precision(finding: Finding) -> str | None:
-    """Return the precision of the run that a finding was compared with."""
-    for difference in finding.differences:
-        if difference.field == "precision":
-            return str(difference.against)
-    return finding.setup.precision if finding.setup else None
-
-
 def how(finding: Finding) -> str:
     return wording.how_words(finding.kind, finding.device)
 
 
 def selection(fields: Mapping[str, object], other: Mapping[str, object]) -> str:
-    """Return a side of a comparison for a learner: the technique, and what the other side does not share."""
+    """Return a side of a comparison within a sentence: the technique, and what the other side does not share."""
     names = [name for name, value in fields.items() if name != "technique" and other.get(name) != value]
     own = ", ".join(f"{name} {fields[name]}" for name in names)
-    name = cards.title(fields["technique"])
+    name = cards.within_a_sentence(cards.title(fields["technique"]))
     return f"{name} ({own})" if own else name

@@ -14,7 +14,7 @@ REFERENCE = "baseline"
 
 @dataclass(frozen=True)
 class Saving:
-    """A technique, and its peak against full fine-tuning in each precision of the latter."""
+    """A technique, and its peak against full fine-tuning in each precision of the latter, on one device."""
 
     technique: str
     findings: tuple[Finding, ...]
@@ -51,6 +51,13 @@ def _savings(key: _ByIdentity) -> tuple[Saving, ...]:
             of={"technique": technique}, against={"technique": REFERENCE}, take="saving", within=(0, None)
         )
         judgement = judge(Claim(id="saving", says=technique, tests=(test,)), key.records)
-        if decided := tuple(finding for finding in judgement.findings if finding.value is not None):
-            found.append(Saving(technique, decided))
+        decided = [finding for finding in judgement.findings if finding.value is not None]
+        # One line of the map names one device and one work, so all its figures have to be of these.
+        if alike := tuple(finding for finding in decided if _work(finding) == _work(decided[0])):
+            found.append(Saving(technique, alike))
     return tuple(sorted(found, key=lambda saving: -max(finding.value or 0 for finding in saving.findings)))
+
+
+def _work(finding: Finding) -> tuple[object, ...]:
+    setup = finding.setup
+    return finding.kind, finding.device, setup and (setup.model, setup.batch, setup.seq)

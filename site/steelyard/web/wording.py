@@ -47,11 +47,16 @@ def device_words(device: Device) -> str:
     return how_words({"cuda": "gpu", "cpu": "cpu", "fake": "predicted"}[device.kind], device.name)
 
 
-def precision_words(precision: str) -> str:
-    """Return the precision of full fine-tuning, which has to stand beside every percentage."""
-    if precision == "mixed":
-        return gettext("mixed precision (fp32 weights, bf16 autocast)")
-    return gettext("pure bf16")
+def precision_words(setup: Setup) -> str:
+    """Return the precision of a run by what its weights were; full fine-tuning's stands beside every saving."""
+    weights = setup.base_dtype
+    for name, short in (("float32", "fp32"), ("bfloat16", "bf16"), (", linear layers ", "/")):
+        weights = weights.replace(name, short)
+    if setup.autocast:
+        return gettext("mixed precision (%(weights)s weights, bf16 autocast)", weights=weights)
+    if weights == "bf16":
+        return gettext("pure bf16")
+    return gettext("%(weights)s weights, no autocast", weights=weights)
 
 
 def work_words(setup: Setup) -> str:
