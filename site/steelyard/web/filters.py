@@ -62,7 +62,7 @@ def how(finding: Finding) -> str:
 
 
 def selection(fields: Mapping[str, object], other: Mapping[str, object]) -> str:
-    """Return a side of a comparison within a sentence: the technique, and what the other side does not share."""
+    """Return a side of a comparison within a sentence: the technique, and what it does not share."""
     names = [name for name, value in fields.items() if name != "technique" and other.get(name) != value]
     own = ", ".join(f"{name} {fields[name]}" for name in names)
     name = cards.within_a_sentence(cards.title(fields["technique"]))

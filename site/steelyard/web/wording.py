@@ -48,7 +48,7 @@ def device_words(device: Device) -> str:
 
 
 def precision_words(setup: Setup) -> str:
-    """Return the precision of a run by what its weights were; full fine-tuning's stands beside every saving."""
+    """Return a run's precision, by its weights; that of full fine-tuning stands beside every saving."""
     weights = setup.base_dtype
     for name, short in (("float32", "fp32"), ("bfloat16", "bf16"), (", linear layers ", "/")):
         weights = weights.replace(name, short)
