@@ -327,6 +327,10 @@ def _with_an_escape(record: dict[str, Any]) -> None:
     record["device"]["name"] = "\x1b[31mH100"
 
 
+def _with_a_number_beyond_all_measure(record: dict[str, Any]) -> None:
+    record["memory"]["process_bytes"] = 10**400
+
+
 def _with_a_version_of_tomorrow(record: dict[str, Any]) -> None:
     record["schema_version"] = 2
 
@@ -340,6 +344,7 @@ def _with_a_version_of_tomorrow(record: dict[str, Any]) -> None:
         (_with_another_setup, "its setup belongs under the name"),
         (_with_an_escape, "control characters"),
         (_with_a_version_of_tomorrow, "schema_version"),
+        (_with_a_number_beyond_all_measure, "a number beyond 9.2e+18"),
     ],
 )
 def test_a_foreign_record_is_refused_by_name_and_hides_no_other(tmp_path, tamper, said):

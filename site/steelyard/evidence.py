@@ -41,6 +41,9 @@ SELECTORS = frozenset({"technique", "mode", "device"} | set(Setup.model_fields) 
 
 MAX_RECORD_BYTES = 4 * 1024**2
 
+LARGEST = 2**63
+"""No measurement comes near it, and reckoning with what lies beyond may overflow."""
+
 _STRENGTH: tuple[Kind, ...] = ("gpu", "cpu", "predicted")
 _KIND_OF_DEVICE: dict[str, Kind] = {"cuda": "gpu", "cpu": "cpu", "fake": "predicted"}
 _ALWAYS_OWN = frozenset({"base_dtype", "lr"})
@@ -214,9 +217,19 @@ def _read(path: Path) -> Record:
     if (size := path.stat().st_size) > MAX_RECORD_BYTES:
         raise ValueError(f"{size} bytes are more than {MAX_RECORD_BYTES}")
     record = read(path)
+    if not _is_measurable(record.model_dump()):
+        raise ValueError(f"it holds a number beyond {LARGEST:.2g}")
     if path.stem != record.slug:
         raise ValueError(f"its setup belongs under the name {record.slug}.json")
     return record
+
+
+def _is_measurable(value: object) -> bool:
+    if isinstance(value, dict):
+        return all(map(_is_measurable, value.values()))
+    if isinstance(value, list | tuple):
+        return all(map(_is_measurable, value))
+    return not isinstance(value, int | float) or abs(value) < LARGEST
 
 
 def _reason(error: Exception) -> str:

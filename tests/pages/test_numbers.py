@@ -57,5 +57,19 @@ def test_a_number_without_a_unit_keeps_its_figures(value: float, words: str) -> 
     assert numbers.plain(value) == words
 
 
+@pytest.mark.parametrize(
+    ("write", "value", "words"),
+    [
+        (numbers.plain, 1e60, "1E60"),
+        (numbers.count, 10**40, "1E40"),
+        (numbers.times, 2.5e300, "×2.5E300"),
+        (numbers.percent, -1e30, "-1E32%"),
+        (numbers.percent, float("-inf"), "∞%"),
+    ],
+)
+def test_no_number_is_too_large_to_be_written(write, value: float, words: str) -> None:
+    assert write(value) == words
+
+
 def test_a_difference_shows_its_direction() -> None:
     assert (numbers.difference(0.0214), numbers.difference(-0.0214)) == ("+0.021", "−0.021")

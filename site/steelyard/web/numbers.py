@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from babel.numbers import format_decimal, format_percent
+from math import isfinite
+
+from babel.numbers import format_decimal, format_percent, format_scientific
 from flask_babel import get_locale
 
 NBSP = "\N{NO-BREAK SPACE}"
 KIB, MIB, GIB = 1024, 1024**2, 1024**3
+READABLE = 1e15
+"""Larger figures are written with an exponent: nobody counts their digits, and Babel refuses to write them."""
 
 
 def size(value: float) -> str:
@@ -19,6 +23,8 @@ def size(value: float) -> str:
 
 def percent(fraction: float) -> str:
     """Return a fraction as a percentage with one decimal; below 1 %, to two figures."""
+    if abs(fraction) >= READABLE:
+        return f"{_decimal(fraction * 100, '')}%"
     if abs(fraction) >= 0.01 or fraction == 0:
         return format_percent(fraction, format="#,##0.0%", locale=get_locale())
     return format_percent(float(f"{fraction:.2g}"), format="0.0########%", locale=get_locale())
@@ -59,4 +65,6 @@ def plain(value: float) -> str:
 
 
 def _decimal(value: float, pattern: str) -> str:
+    if abs(value) >= READABLE:
+        return format_scientific(value, format="0.###E0", locale=get_locale()) if isfinite(value) else "∞"
     return format_decimal(value, format=pattern, locale=get_locale())
