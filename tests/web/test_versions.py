@@ -52,6 +52,16 @@ def test_an_attempt_outlives_its_questions_file(app, settings, learner):
     assert "Right" in learner.answer(page, ["A", "C"]).text
 
 
+def test_an_attempt_goes_on_when_its_quiz_is_renamed(app, settings, learner):
+    page = learner.start("basics")
+    (settings.questions / "basics").rename(settings.questions / "other")
+    refresh(app)
+    told = learner.answer(page, ["A", "C"])
+
+    assert "Next question" in told.text
+    assert learner.next(told).path == "/questions/basics/second"
+
+
 def test_a_question_alone_that_was_edited_meanwhile_is_shown_anew(app, settings, learner):
     page = learner.get("/questions/basics/first")
     edit(settings, "Choice A of First", "A quite different choice")

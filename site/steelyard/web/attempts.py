@@ -9,11 +9,11 @@ from flask import Blueprint, abort, redirect, render_template, url_for
 from werkzeug.wrappers import Response
 
 from steelyard import store
-from steelyard.store import Edition, Seat
+from steelyard.store import Seat
 from steelyard.web.database import db
 from steelyard.web.languages import language
 from steelyard.web.learner import learner_id
-from steelyard.web.present import Shown, shown
+from steelyard.web.present import Shown, pinned, shown
 from steelyard.web.state import state
 
 bp = Blueprint("attempts", __name__)
@@ -43,7 +43,7 @@ def show(id: str) -> str | Response:
     sitting = store.sitting(db.session, id, learner_id()) or abort(404)
     if sitting.next:
         return redirect(url_for("questions.show", id=sitting.next.question, attempt=id))
-    lines = [Line(seat, shown(_edition(seat), language())) for seat in sitting.seats]
+    lines = [Line(seat, shown(pinned(seat), language())) for seat in sitting.seats]
     return render_template(
         "attempts/show.html",
         sitting=sitting,
@@ -62,9 +62,3 @@ def by_technique(lines: Iterable[Line]) -> list[TechniqueScore]:
             sums[technique] = (score + (line.seat.score or 0.0), questions + 1)
     scores = [TechniqueScore(technique, *sum) for technique, sum in sums.items()]
     return sorted(scores, key=lambda found: (found.score / found.questions, found.technique))
-
-
-def _edition(seat: Seat) -> Edition:
-    twins = state().bank.questions.get(seat.question)
-    edition = Edition(twins) if twins else None
-    return edition if edition and edition.digest == seat.version else store.edition(db.session, seat.version)

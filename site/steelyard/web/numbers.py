@@ -10,7 +10,7 @@ from flask_babel import get_locale
 NBSP = "\N{NO-BREAK SPACE}"
 KIB, MIB, GIB = 1024, 1024**2, 1024**3
 READABLE = 1e15
-"""Larger figures are written with an exponent: nobody counts their digits, and Babel refuses to write them."""
+"""Larger figures get an exponent: nobody counts their digits, and Babel refuses to write very many."""
 
 
 def size(value: float) -> str:

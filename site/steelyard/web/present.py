@@ -9,10 +9,12 @@ from functools import lru_cache, partial
 
 from markupsafe import Markup
 
+from steelyard import store
 from steelyard.bank.model import Choice, Question
 from steelyard.bank.prose import numbers
 from steelyard.evidence import Finding, Judgement, Records
-from steelyard.store import Edition
+from steelyard.store import Edition, Seat
+from steelyard.web.database import db
 from steelyard.web.render import render
 from steelyard.web.state import judgements, state
 
@@ -46,6 +48,13 @@ class Shown:
     """The measured saving to be guessed before answering, with its claim's id."""
     face: str
     """Digits by which a change of the visible part shows. Key and feedback have no part in them."""
+
+
+def pinned(seat: Seat) -> Edition:
+    """Return the version that an attempt pinned: the bank's while that is unchanged, else the stored one."""
+    twins = state().bank.questions.get(seat.question)
+    edition = Edition(twins) if twins else None
+    return edition if edition and edition.digest == seat.version else store.edition(db.session, seat.version)
 
 
 def shown(edition: Edition, language: str) -> Shown:

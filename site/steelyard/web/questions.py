@@ -21,7 +21,7 @@ from steelyard.web.languages import language
 from steelyard.web.learner import learner_id
 from steelyard.web.order import shuffled
 from steelyard.web.percent import parse_percent
-from steelyard.web.present import Shown, shown
+from steelyard.web.present import Shown, pinned, shown
 from steelyard.web.security import submissions
 from steelyard.web.state import state
 
@@ -116,12 +116,12 @@ class _Place:
 
 def _open(id: str, sitting: Sitting | None, attempt: str | None = None) -> _Place:
     """Return a question as pinned by its attempt, else as it stands in the bank. Aborts without one."""
-    twins = state().bank.questions.get(id)
-    edition = Edition(twins) if twins else None
     seat = sitting.seat(id) if sitting else None
-    if seat and (edition is None or edition.digest != seat.version):
-        edition = store.edition(db.session, seat.version)
-    if edition is None:
+    if seat:
+        edition = pinned(seat)
+    elif twins := state().bank.questions.get(id):
+        edition = Edition(twins)
+    else:
         abort(_missing(id))
     attempt = sitting.id if sitting else attempt or _next_attempt(id)
     letters = seat.letters if seat else shuffled(edition.first, attempt)
