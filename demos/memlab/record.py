@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args
@@ -125,7 +126,8 @@ class Breakdown(_Part):
 
 class Memory(_Part):
     peak_bytes: Bytes | None = Field(
-        description="headline: the CUDA allocator's peak on a GPU, the ledger's elsewhere"
+        description="headline: the CUDA allocator's peak on a GPU (and what an optimizer has paged), "
+        "the ledger's elsewhere"
     )
     static_bytes: Bytes | None = Field(description="alive between two steps")
     load_peak_bytes: Bytes | None = Field(description="peak while the model was loaded and prepared")
@@ -229,9 +231,18 @@ class Record(_Part):
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / f"{self.slug}.json"
         partial = path.with_suffix(".part")
-        partial.write_text(self.model_dump_json(indent=1) + "\n", encoding="utf-8")
+        # One line for an instant of the timeline: a record is read by people, and in diffs.
+        text = _NUMBERS.sub(_in_one_line, self.model_dump_json(indent=1) + "\n")
+        partial.write_text(text, encoding="utf-8")
         partial.replace(path)
         return path
+
+
+_NUMBERS = re.compile(r"\[\s+([-+.\de]+(?:,\s+[-+.\de]+)*)\s+\]")
+
+
+def _in_one_line(numbers: re.Match[str]) -> str:
+    return f"[{' '.join(numbers[1].split())}]"
 
 
 def read(path: Path) -> Record:
