@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import sys
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -100,7 +101,7 @@ def test_a_complete_public_site_is_prepared_and_told_its_command(environment, se
     said: list[str] = []
     serving.serve(public=True, say=said.append)
 
-    assert "STEELYARD_PUBLIC=1 gunicorn --workers 4" in said[0]
+    assert f"STEELYARD_PUBLIC=1 {sys.executable} -m gunicorn --workers 4" in said[0]
     assert (settings.data / "steelyard.sqlite3").is_file()
 
 
@@ -120,7 +121,7 @@ def test_the_command_of_a_public_site_names_the_questions_it_was_checked_with(en
     said: list[str] = []
     serving.serve(public=True, questions=folder, say=said.append)
 
-    assert f"STEELYARD_QUESTIONS='{folder}' gunicorn" in said[0]
+    assert f"STEELYARD_QUESTIONS='{folder}' " in said[0]
 
 
 def test_an_unreachable_database_is_named_in_one_line(environment):

@@ -66,7 +66,7 @@ def answer(id: str) -> Page:
         return _ask(place, trouble=changed, status=409)
     if not _record(place, frozenset(chosen)):
         sitting = store.sitting(db.session, attempt, learner_id())
-        return _stands(sitting and sitting.seat(id), chosen, id, attempt)
+        return _stands(sitting.seat(id) if sitting else None, chosen, id, attempt)
     return redirect(url_for(".show", id=id, attempt=attempt), 303)
 
 

@@ -6,6 +6,7 @@ import logging
 import os
 import shlex
 import socket
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -68,7 +69,8 @@ def publish(questions: Path | None, say: Say) -> None:
     added = {"STEELYARD_PUBLIC": "1"}
     if questions:
         added["STEELYARD_QUESTIONS"] = str(questions.absolute())
-    command = " ".join([*(f"{name}={shlex.quote(value)}" for name, value in added.items()), PRODUCTION])
+    python = shlex.quote(sys.executable)  # a shell finds no gunicorn unless the environment is activated
+    command = " ".join([*(f"{k}={shlex.quote(v)}" for k, v in added.items()), python, "-m", PRODUCTION])
     try:
         app = create_app(Settings.from_environment({**os.environ, **added}))
     except SettingsError as error:
