@@ -87,14 +87,25 @@ def test_languages_complete_each_other(folder):
 
 
 @pytest.mark.parametrize(
+    ("english", "expected"),
+    [
+        ({"answer": "## Answer\nA, C\n"}, "14:1 E021 keys differ between languages: en says A, C; ja says A"),
+        ({"choices": "## Choices\nA. one\nB. two\n"}, "7:1 E022 en has 2 choices, ja has 3"),
+    ],
+)
+def test_a_language_with_another_key_or_other_choices_is_left_out(folder, english, expected):
+    folder("q.en.md", question_text(**english))
+    folder("q.ja.md")
+    bank = load(folder.root)
+
+    assert [f"questions/q.ja.md:{expected}"] == [str(problem) for problem in bank.problems]
+    assert list(bank.questions["q"]) == ["en"]
+    assert bank.broken["q"] == bank.problems
+
+
+@pytest.mark.parametrize(
     ("english", "japanese", "expected"),
     [
-        (
-            {"answer": "## Answer\nA, C\n"},
-            {},
-            "14:1 E021 keys differ between languages: en says A, C; ja says A",
-        ),
-        ({"choices": "## Choices\nA. one\nB. two\n"}, {}, "7:1 E022 en has 2 choices, ja has 3"),
         (
             {"front": "difficulty: 1"},
             {"front": "difficulty: 2"},

@@ -30,6 +30,19 @@ def test_a_broken_file_shows_its_problems_in_its_place_and_harms_no_other(app, s
     assert learner.get("/questions/basics/first").status == 200
 
 
+@pytest.mark.parametrize(("old", "new"), [("\nD. Choice D of 最初\n", ""), ("\nA, C\n", "\nB\n")])
+def test_a_language_that_clashes_with_another_is_left_out_and_told_of(app, settings, learner, old, new):
+    path = settings.questions / "basics" / "first.ja.md"
+    text = path.read_text(encoding="utf-8").replace("\n### D. Choice D of 最初\nFeedback on D of 最初.\n", "")
+    path.write_text(text.replace(old, new), encoding="utf-8")
+    assert app.extensions["steelyard"].live_bank.refresh()
+    page = learner.get("/questions/basics/first?lang=ja")
+
+    assert (page.status, len(page.choices)) == (200, 4)
+    assert "Which of these about First?" in page.text
+    assert "questions/basics/first.ja.md:" in learner.get("/quizzes/basics").text
+
+
 def test_strangers_see_no_problems_of_files(settings, make_app):
     (settings.questions / "basics" / "broken.en.md").write_text("# No question\n", encoding="utf-8")
     learner = Learner(make_app(replace(settings, public=True)))

@@ -191,6 +191,9 @@ class _Assembly:
                 versions, problems = self.merge(id)
                 questions[id] = versions
                 self.problems += problems
+                left_out = {self.files[id][language][0] for language in self.files[id].keys() - versions}
+                if left_out:
+                    self.broken[id] += [problem for problem in problems if problem.path in left_out]
         folders = _folders(questions)
         quizzes = {slug: self.quiz(slug, folders[slug]) for slug in self.ordered(list(folders))}
         return Bank(

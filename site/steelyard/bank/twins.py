@@ -30,14 +30,21 @@ def merge(parsed: Iterable[Parsed]) -> tuple[list[Question], list[Problem]]:
     """Let the good files of one question complete each other; also return where they disagree.
 
     The English file (else the first by language) speaks first; a disagreement is a problem of the other file.
+    One that has other choices or another key is left out: an attempt could not go from one to the other.
     """
-    twins = [_Twin(p.question, p) for p in parsed if p.question]
-    twins.sort(key=lambda twin: (twin.language != "en", twin.language))
-    if len(twins) == 1:
-        return [twins[0].question], []
+    first, *others = sorted(
+        (_Twin(p.question, p) for p in parsed if p.question),
+        key=lambda twin: (twin.language != "en", twin.language),
+    )
+    twins = [first]
     problems: list[Problem] = []
-    for twin in twins[1:]:
-        problems += _compare(twins[0], twin)
+    for twin in others:
+        clash = list(_compare(first, twin))
+        problems += clash
+        if not clash:
+            twins.append(twin)
+    if len(twins) == 1:
+        return [first.question], problems
     values = {name: _given(twins, name, problems) for name in _SHARED}
     inherited = {name: _first(twins, name) for name in _INHERITED}
     claims = _claims(twins, problems)
