@@ -31,6 +31,16 @@ class Group:
         return self.first.technique
 
     @property
+    def sharding(self) -> str:
+        """` stage 2 × 4`, ZeRO's stage and the ranks; nothing for a technique that does not shard."""
+        setup = self.first.setup
+        return (
+            ""
+            if setup.stage is None
+            else f" stage {setup.stage} × {setup.ranks}" + ", offloaded" * setup.offload
+        )
+
+    @property
     def precision(self) -> str:
         return PRECISIONS[self.first.setup.precision]
 
