@@ -15,13 +15,22 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
-from memlab import readme, record
-from memlab.setup import ADAPTER_OPTIONS, Setup, UsageError, folder_for, parse, refuse, results_folder
+from memlab import ranks, readme, record
+from memlab.setup import (
+    ADAPTER_OPTIONS,
+    OWN_OPTIONS,
+    Setup,
+    UsageError,
+    folder_for,
+    parse,
+    refuse,
+    results_folder,
+)
 
 if TYPE_CHECKING:
     from memlab.measure import Build
@@ -41,22 +50,44 @@ _STAGES = {
 }
 
 
-def main(technique: str, about: str | None, build: Build, *, lr: float, adapters: bool = False) -> None:
+def main(
+    technique: str,
+    about: str | None,
+    build: Build,
+    *,
+    lr: float,
+    adapters: bool = False,
+    own: Sequence[str] = (),
+    lr_of: Mapping[str, float] | None = None,
+    needs: Sequence[str] = (),
+    sharded: bool = False,
+) -> None:
     """Run the demo that the command line asks for.
 
-    `about` is the demo's docstring, `lr` its default learning rate, `adapters` whether it has a rank and an
-    alpha. Leaves with status 2 on bad input, 1 when a run failed, 130 on Ctrl-C. Running out of memory is a
-    result.
+    `about` is the demo's docstring, `lr` its default learning rate (`lr_of` that of single steps), `adapters`
+    whether it has a rank and an alpha, `own` its further options, `needs` the packages without which it
+    cannot run. Leaves with status 2 on bad input, 1 when a run failed, 130 on Ctrl-C. Running out of memory
+    is a result.
     """
     script = Path(sys.argv[0]).resolve()
     try:
         setup, theirs = parse(
-            sys.argv[1:], technique=technique, about=about or "", lr=lr, adapters=adapters, home=script.parent
+            sys.argv[1:],
+            technique=technique,
+            about=about or "",
+            lr=lr,
+            adapters=adapters,
+            home=script.parent,
+            own=own,
+            lr_of=lr_of,
+            needs=needs,
+            sharded=sharded,
         )
         if _JOB in os.environ:
             _child(technique, build, setup, _Job(**json.loads(os.environ[_JOB])))
         else:
-            _parent(script, setup, theirs, lr)
+            usual = (lr_of or {}).get(setup.step or "", lr)
+            _parent(script, setup, _plan(script, setup, theirs, usual, steps="step" in own), theirs)
     except UsageError as error:
         refuse(technique, error)
     except KeyboardInterrupt:
@@ -75,6 +106,7 @@ class _Job:
 @dataclass(frozen=True)
 class _Run:
     script: Path
+    name: str
     arguments: list[str]
     job: _Job
 
@@ -82,9 +114,9 @@ class _Run:
 # ---- the parent ------------------------------------------------------------------------------------------
 
 
-def _parent(script: Path, setup: Setup, theirs: record.Record | None, lr: float) -> None:
+def _parent(script: Path, setup: Setup, runs: list[_Run], theirs: record.Record | None) -> None:
     home = script.parent
-    records = _run_all(_plan(script, setup, theirs, lr), setup, home)
+    records = _run_all(runs, setup, home)
     if setup.publish:
         readme.regenerate(home)
     if setup.json:
@@ -94,8 +126,9 @@ def _parent(script: Path, setup: Setup, theirs: record.Record | None, lr: float)
 
         folders = folder_for(setup, home), results_folder(records[0].device, home)
         earlier = [one for folder in folders for one in compare.read_folder(folder)]
-        report.show(records, theirs=theirs, earlier=earlier)
-        for path in picture.draw(records, folders[0]):
+        shown = [one for one in records if one.setup.rank_index is None]
+        report.show(shown, theirs=theirs, earlier=earlier)
+        for path in picture.draw(shown, folders[0]):
             sys.stderr.write(f"wrote {_short(path)}\n")
     if any(one.status == "failed" for one in records):
         raise SystemExit(1)
@@ -105,25 +138,39 @@ def _short(path: Path) -> str:
     return os.path.relpath(path) if path.is_relative_to(Path.cwd()) else str(path)
 
 
-def _plan(script: Path, setup: Setup, theirs: record.Record | None, lr: float) -> list[_Run]:
-    """List the runs: for each seed the baseline, then the technique, so that a drift hits both alike."""
+def _plan(script: Path, setup: Setup, theirs: record.Record | None, lr: float, *, steps: bool) -> list[_Run]:
+    """List the runs: for each seed the baseline, then the technique, so that a drift hits both alike.
+
+    A demo with `steps` runs each of them that is asked for, beside the baseline in both precisions.
+    """
     usual = ("lr",) if setup.lr == lr else ()
+    if steps:
+        usual = (*usual, "precision")
     if theirs is not None:
         return [_run(script, setup, theirs.setup.seed, leave_out=("like", *usual))]
+    precisions: tuple[Literal["mixed", "bf16"], ...] = ("mixed", "bf16") if steps else (setup.precision,)
     runs = []
     for seed in range(setup.seeds):
-        if script.name != "baseline.py":
+        if setup.stage is not None:
+            # Under ZeRO the baseline is stage 0: as many ranks and the same engine, and nothing is sharded.
+            if setup.stage > 0:
+                runs.append(_run(script, replace(setup, stage=0, offload=False), seed, leave_out=usual))
+        elif script.name != "baseline.py":
             # The baseline has no adapters, and a learning rate of its own.
-            baseline = script.with_name("baseline.py")
-            runs.append(_run(baseline, setup, seed, leave_out=(*ADAPTER_OPTIONS, "lr")))
-        runs.append(_run(script, setup, seed, leave_out=usual))
+            baseline, foreign = script.with_name("baseline.py"), (*ADAPTER_OPTIONS, *OWN_OPTIONS, "lr")
+            runs += [_run(baseline, replace(setup, precision=p), seed, leave_out=foreign) for p in precisions]
+        for step in record.STEPS if steps and setup.step is None else (setup.step,):
+            runs.append(_run(script, replace(setup, step=step), seed, leave_out=usual))
     return runs
 
 
 def _run(script: Path, setup: Setup, seed: int, leave_out: Sequence[str]) -> _Run:
     shown = setup.arguments(leave_out=("json", "out", "publish", *leave_out))
     command = shlex.join(["python", f"demos/{script.name}", *shown])
-    return _Run(script, setup.arguments(leave_out=("json", *leave_out)), _Job(seed, command))
+    name = script.stem if setup.step is None or "step" in leave_out else f"{script.stem} {setup.step}"
+    if setup.stage is not None:
+        name = f"{script.stem} stage {setup.stage}"
+    return _Run(script, name, setup.arguments(leave_out=("json", *leave_out)), _Job(seed, command))
 
 
 def _run_all(runs: list[_Run], setup: Setup, home: Path) -> list[record.Record]:
@@ -141,7 +188,7 @@ def _run_all(runs: list[_Run], setup: Setup, home: Path) -> list[record.Record]:
     records = []
     with Progress(*columns, console=Console(stderr=True)) as progress:
         for run in runs:
-            task = progress.add_task("starting", name=f"{run.script.stem}, seed {run.job.seed}", total=None)
+            task = progress.add_task("starting", name=f"{run.name}, seed {run.job.seed}", total=None)
 
             def show(message: dict[str, Any], task: Any = task) -> None:
                 progress.update(
@@ -151,18 +198,23 @@ def _run_all(runs: list[_Run], setup: Setup, home: Path) -> list[record.Record]:
                     total=message["of"],
                 )
 
-            result = _run_one(run, show)
+            results = _run_one(run, show)
+            result = results[0]
             progress.update(task, description=_outcome(result), completed=1, total=1)
-            records.append(result)
-            # A failure is no result: it is kept for its owner, and never published.
-            published = setup.publish and result.status != "failed"
-            path = result.write(results_folder(result.device, home) if published else folder_for(setup, home))
-            progress.console.print(f"wrote {_short(path)}", highlight=False, markup=False, soft_wrap=True)
+            records += results
+            # Only a result is published; a failure, or what this device has no use for, is for its owner.
+            published = setup.publish and result.status in ("ok", "oom")
+            folder = results_folder(result.device, home) if published else folder_for(setup, home)
+            for path in [one.write(folder) for one in results]:
+                progress.console.print(f"wrote {_short(path)}", highlight=False, markup=False, soft_wrap=True)
     return records
 
 
-def _run_one(run: _Run, show: Any) -> record.Record:
-    """Run one child to its end and return its record. Raises UsageError when the child refuses its input."""
+def _run_one(run: _Run, show: Any) -> list[record.Record]:
+    """Run one child to its end and return its record, and those of its ranks after it.
+
+    Raises UsageError when the child refuses its input.
+    """
     heard: dict[str, Any] = {}
     with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as log:
         with subprocess.Popen(  # noqa: S603
@@ -191,10 +243,10 @@ def _run_one(run: _Run, show: Any) -> record.Record:
     if "record" not in heard and "begun" not in heard:
         sys.stderr.write(last_words)
         raise SystemExit(f"{run.script.name}: could not start (status {child.returncode}); see above")
-    result = _read(heard, child.returncode)
+    result = _read(heard, heard["code"] if "code" in heard else child.returncode)
     if result.status == "failed":
         sys.stderr.write(last_words)
-    return result
+    return [result, *map(record.Record.model_validate_json, heard.get("parts", ()))]
 
 
 def _read(heard: dict[str, Any], code: int) -> record.Record:
@@ -205,7 +257,7 @@ def _read(heard: dict[str, Any], code: int) -> record.Record:
     reason = "killed, most likely for lack of memory" if killed else f"ended with status {code}"
     begun = json.loads(heard["begun"]) | {
         "status": "oom" if killed else "failed",
-        "message": f"{reason}, while {_STAGES[heard['stage']]}",
+        "message": f"{heard.get('who', '')}{reason}, while {_STAGES[heard['stage']]}",
     }
     return record.Record.model_validate_json(json.dumps(begun))
 
@@ -222,12 +274,15 @@ def _outcome(result: record.Record) -> str:
 def _child(technique: str, build: Build, setup: Setup, job: _Job) -> None:
     """Measure once and report to the parent, which is the only one to read our standard output."""
     channel = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    os.dup2(2, 1)  # whatever a library prints belongs into the log
 
     def tell(**message: Any) -> None:
         channel.write(json.dumps(message) + "\n")
         channel.flush()
 
+    if setup.ranks is not None:
+        _child_of_ranks(technique, build, setup, job, tell)
+        return
+    os.dup2(2, 1)  # whatever a library prints belongs into the log
     tell(stage="load", done=0, of=1)
     try:
         from memlab import measure
@@ -239,3 +294,33 @@ def _child(technique: str, build: Build, setup: Setup, job: _Job) -> None:
     tell(begun=run.to_record("failed", None).model_dump_json())
     result = run.measure(build, lambda stage, done, of: tell(stage=stage, done=done, of=of))
     tell(record=result.model_dump_json())
+
+
+def _child_of_ranks(technique: str, build: Build, setup: Setup, job: _Job, tell: Callable[..., None]) -> None:
+    """Start the ranks, or measure as one of them: rank 0 reports the progress, the child the results."""
+    if not ranks.is_one():
+        try:
+            tell(**ranks.start(setup))
+        except UsageError as error:
+            tell(refused=str(error))
+        return
+    os.dup2(2, 1)
+    ranks.join()
+    first = ranks.index() == 0
+    if first:
+        tell(stage="load", done=0, of=1)
+    try:
+        from memlab import sharded
+
+        run = sharded.ShardedRun(technique, setup, seed=job.seed, command=job.command)
+    except UsageError as error:
+        tell(refused=str(error))
+        return
+    if first:
+        tell(begun=ranks.of_all([run.to_record("failed", None)]).model_dump_json())
+
+    def progress(stage: str, done: int, of: int) -> None:
+        if first:
+            tell(stage=stage, done=done, of=of)
+
+    ranks.hand_in(run.measure(build, progress))

@@ -113,9 +113,9 @@ class Ledger(TorchDispatchMode):
             if tensor.device.type == self._device_type:
                 self._entry(tensor, born=None).kind = kind
 
-    def add_other(self, nbytes: int) -> None:
-        """Count bytes that no tensor stands for, such as cuBLAS's workspace, as `other` from the start."""
-        self._before.append((Entry(nbytes, None, "other"), nbytes))
+    def add(self, kind: str, nbytes: int) -> None:
+        """Count bytes from the start that no tensor on the device stands for, such as cuBLAS's workspace."""
+        self._before.append((Entry(nbytes, None, kind), nbytes))
 
     def _claim_gradient(self, parameter: torch.Tensor) -> None:
         if parameter.grad is not None:
@@ -157,15 +157,18 @@ class Ledger(TorchDispatchMode):
         kwargs: dict[str, Any] | None = None,
     ) -> Any:
         kwargs = kwargs or {}
-        for tensor in _tensors((*args, *kwargs.values())):
+        for tensor in tensors_in((*args, *kwargs.values())):
             if tensor.device.type == self._device_type:
                 self._entry(tensor, born=None)
         if func.namespace == _OPENED:
-            with self:  # what the kernel does is seen like everything else
+            super().__enter__()  # what the kernel does is seen like everything else
+            try:
                 result = func.redispatch(_KERNEL[self._device_type], *args, **kwargs)
+            finally:
+                super().__exit__(None, None, None)
         else:
             result = func(*args, **kwargs)
-        for tensor in _tensors((result,)):
+        for tensor in tensors_in((result,)):
             if tensor.device.type == self._device_type:
                 self._entry(tensor, born=self._phase or "between")
         if func is _CAST and self._phase == "forward":
@@ -293,12 +296,13 @@ def _coarse(kind: str) -> str:
     return kind.partition(":")[0]
 
 
-def _tensors(values: Iterable[Any]) -> Iterator[torch.Tensor]:
+def tensors_in(values: Iterable[Any]) -> Iterator[torch.Tensor]:
+    """Yield the tensors among `values` and in the lists and tuples among them."""
     for value in values:
         if isinstance(value, torch.Tensor):
             yield value
         elif isinstance(value, list | tuple):
-            yield from _tensors(value)
+            yield from tensors_in(value)
 
 
 def _with_quantization_state(tensor: torch.Tensor) -> Iterator[torch.Tensor]:
@@ -306,5 +310,5 @@ def _with_quantization_state(tensor: torch.Tensor) -> Iterator[torch.Tensor]:
     yield tensor
     state = getattr(tensor, "quant_state", None)
     while state is not None:
-        yield from _tensors(vars(state).values())
+        yield from tensors_in(vars(state).values())
         state = getattr(state, "state2", None)

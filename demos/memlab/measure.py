@@ -23,8 +23,9 @@ from typing import Any, Literal
 
 import torch
 from torch.utils.weak import WeakIdKeyDictionary
+from transformers import BitsAndBytesConfig
 
-from memlab import data, hardware, record
+from memlab import chunked, data, hardware, offload, record
 from memlab.ledger import Ledger, Phase
 from memlab.model import Source, find
 from memlab.setup import Setup
@@ -35,6 +36,10 @@ Tell = Callable[[str, int, int], None]
 Build = Callable[["Lab"], tuple[torch.nn.Module, torch.optim.Optimizer]]
 
 
+class NotApplicableError(Exception):
+    """A technique has nothing to do on this device. Its text says why."""
+
+
 class Lab:
     """What a demo's `build(lab)` works with."""
 
@@ -43,6 +48,9 @@ class Lab:
         self.seed = seed
         self.device = device
         self.base_dtype: str | None = None
+        self.optimizer_name = "AdamW (fused)"
+        self.loss_kernel = "cross_entropy (fp32 logits)"
+        self.offloads = setup.offload
         self._source = source
         self._base = WeakIdKeyDictionary()
 
@@ -51,10 +59,20 @@ class Lab:
         """Whether trained weights are fp32 under bf16 autocast; otherwise everything is bf16."""
         return self.setup.precision == "mixed"
 
-    def load_model(self, dtype: Literal["float32", "bfloat16"]) -> torch.nn.Module:
-        """Return the base model on the device, its weights stored as `dtype`."""
+    def load_model(
+        self, dtype: Literal["float32", "bfloat16"], quantization_config: BitsAndBytesConfig | None = None
+    ) -> torch.nn.Module:
+        """Return the base model on the device, its weights stored as `dtype`.
+
+        With a `quantization_config`, the weights of its linear layers are stored in four bits.
+        """
         self.base_dtype = dtype
         model = self._source.load(getattr(torch, dtype), self.device)
+        if quantization_config is not None:
+            from memlab import nf4
+
+            nf4.quantize(model, quantization_config)
+            self.base_dtype = f"{dtype}, linear layers {quantization_config.bnb_4bit_quant_type}"
         for tensor in (*model.parameters(), *model.buffers()):
             self._base[tensor] = True
         torch.manual_seed(self.seed)  # whatever a technique draws next depends on the seed alone
@@ -66,6 +84,31 @@ class Lab:
         assert self.setup.lr is not None
         return torch.optim.AdamW(trainable, lr=self.setup.lr, fused=True)
 
+    def optimizer_8bit(self, model: torch.nn.Module) -> torch.optim.Optimizer:
+        """Return bitsandbytes' AdamW with moments of one byte; on a GPU they can be paged out to the host."""
+        from bitsandbytes import optim
+
+        paged = self.device.type == "cuda"
+        self.optimizer_name = "PagedAdamW8bit" if paged else "AdamW8bit"
+        trainable = [parameter for parameter in model.parameters() if parameter.requires_grad]
+        optimizer: torch.optim.Optimizer = getattr(optim, self.optimizer_name)(trainable, lr=self.setup.lr)
+        return optimizer
+
+    def chunked_loss(self, model: torch.nn.Module) -> torch.nn.Module:
+        """Return the model with a loss that never holds the logits of the whole batch."""
+        self.loss_kernel = f"cross_entropy (fp32 logits, {chunked.TOKENS} tokens at a time)"
+        return chunked.ChunkedLoss(model)
+
+    def offload_activations(self, model: torch.nn.Module) -> torch.nn.Module:
+        """Return the model with activations that wait for the backward pass in the host's memory.
+
+        Raises NotApplicableError on a CPU, whose tensors are there already.
+        """
+        self.offloads = True
+        if self.device.type == "cpu":
+            raise NotApplicableError("on a CPU, activations are in the host's memory already")
+        return offload.OffloadedActivations(model)
+
     def autocast(self) -> AbstractContextManager[Any]:
         """The context of every forward pass."""
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.mixed)
@@ -75,7 +118,7 @@ class Lab:
         return tensor in self._base
 
 
-def _no_phase(name: Phase) -> AbstractContextManager[None]:
+def no_phase(name: Phase) -> AbstractContextManager[None]:
     return nullcontext()
 
 
@@ -88,7 +131,7 @@ class Trainer:
     optimizer: torch.optim.Optimizer
 
     def step(
-        self, batch: data.Batch, phase: Callable[[Phase], AbstractContextManager[None]] = _no_phase
+        self, batch: data.Batch, phase: Callable[[Phase], AbstractContextManager[None]] = no_phase
     ) -> torch.Tensor:
         """Train on one batch and return its loss, a scalar on the device."""
         with phase("forward"), self.lab.autocast():
@@ -119,13 +162,24 @@ class Trainer:
         self.model.train()
         return total / tokens
 
-    def ledger_step(self, batch: data.Batch) -> Ledger:
-        """Train on one batch under the ledger."""
+    def paged_bytes(self) -> int:
+        """Return the bytes of optimizer state in managed memory, which is not the allocator's."""
+        values = [value for state in self.optimizer.state.values() for value in state.values()]
+        return sum(value.nbytes for value in values if getattr(value, "is_paged", False))
+
+    def new_ledger(self) -> Ledger:
+        """Return a ledger that watches the model and the optimizer."""
         ledger = Ledger(self.lab.device.type)
         ledger.watch(self.model, self.optimizer, self.lab.is_base)
+        return ledger
+
+    def ledger_step(self, batch: data.Batch) -> Ledger:
+        """Train on one batch under the ledger."""
+        ledger = self.new_ledger()
         ledger.claim("other", batch.values())
         if self.lab.device.type == "cuda":
-            ledger.add_other(max(0, torch.cuda.memory_allocated() - ledger.alive().total))
+            ledger.add("other", max(0, torch.cuda.memory_allocated() - ledger.alive().total))
+        ledger.add("optimizer", self.paged_bytes())
         with ledger:
             self.step(batch, ledger.phase)
         return ledger
@@ -154,6 +208,7 @@ class Run:
         self.doing = "loading"
         self.warning: str | None = None
         self.model: torch.nn.Module | None = None
+        self.optimizer: torch.optim.Optimizer | None = None
         self.ledger: Ledger | None = None
         self.load_peak: int | None = None
         self.losses: list[float] = []
@@ -161,6 +216,7 @@ class Run:
         self.eval_before: float | None = None
         self.eval_after: float | None = None
         self.static: int | None = None
+        self.paged = 0
         self.allocator: dict[str, int] = {}
 
     def measure(self, build: Build, tell: Tell) -> record.Record:
@@ -171,6 +227,8 @@ class Run:
         """
         try:
             self._go(build, tell)
+        except NotApplicableError as reason:
+            return self.to_record("not_applicable", str(reason))
         except Exception as error:
             where = f"{self.doing}: {_first_line(error)}"
             if _is_out_of_memory(error):
@@ -186,14 +244,14 @@ class Run:
 
         tell("load", 0, 1)
         if cuda:
-            self.model, optimizer = build(lab)
+            self.model, self.optimizer = build(lab)
             self.load_peak = torch.cuda.max_memory_allocated()
         else:
             with Ledger("cpu") as loading:
-                self.model, optimizer = build(lab)
+                self.model, self.optimizer = build(lab)
             self.load_peak = loading.peak().total
             del loading
-        trainer = self.trainer_type(lab, self.model, optimizer)
+        trainer = self.trainer_type(lab, self.model, self.optimizer)
         size: dict[str, Any] = {"batch": setup.batch, "seq": setup.seq}
         # One batch more than the clean pass needs: the ledger's step trains on it. Ranks take turns.
         text = (self.text, self.tokenize, self.end)
@@ -216,7 +274,8 @@ class Run:
             if index >= setup.warmup:
                 self.seconds.append(seconds)
         if cuda:
-            self.static = torch.cuda.memory_allocated()
+            self.paged = trainer.paged_bytes()
+            self.static = torch.cuda.memory_allocated() + self.paged
             self._read_allocator()
 
         self.doing = "evaluating"
@@ -234,7 +293,7 @@ class Run:
     def _read_allocator(self) -> None:
         stats = torch.cuda.memory_stats()
         self.allocator = {
-            "peak": torch.cuda.max_memory_allocated(),
+            "peak": torch.cuda.max_memory_allocated() + self.paged,
             "reserved": torch.cuda.max_memory_reserved(),
             "retries": stats.get("num_alloc_retries", 0),
         }
@@ -244,7 +303,9 @@ class Run:
         if peak and abs(ledger_peak / peak - 1) > 0.01:
             self.warning = f"the ledger's peak is {ledger_peak / peak - 1:+.1%} off the allocator's"
 
-    def to_record(self, status: Literal["ok", "oom", "failed"], message: str | None) -> record.Record:
+    def to_record(
+        self, status: Literal["ok", "oom", "failed", "not_applicable"], message: str | None
+    ) -> record.Record:
         """Return the record of what has been found so far."""
         if status == "oom" and self.lab.device.type == "cuda":
             self._read_allocator()
@@ -295,14 +356,16 @@ class Run:
             adapter_dtype=_names(adapters) if adapters else None,
             rank=setup.rank,
             alpha=setup.alpha,
+            init=setup.init,
             lr=setup.lr,
-            optimizer="AdamW (fused)",
+            step=setup.step,
+            optimizer=self.lab.optimizer_name,
             attention=self.source.attention,
-            loss_kernel="cross_entropy (fp32 logits)",
+            loss_kernel=self.lab.loss_kernel,
             data_sha256=self.text.sha256,
             ranks=self.ranks,
             stage=setup.stage,
-            offload=setup.offload,
+            offload=self.lab.offloads,
         )
 
     def _speed(self) -> record.Speed:
@@ -320,7 +383,9 @@ class Run:
             return None
         return record.Learning(
             trainable_parameters=sum(p.numel() for p in self.model.parameters() if p.requires_grad),
-            total_parameters=sum(p.numel() for p in self.model.parameters()),
+            # Not counted anew: a parameter of four bits is half an element of its tensor.
+            total_parameters=self.parameters
+            + sum(p.numel() for p in self.model.parameters() if not self.lab.is_base(p)),
             losses=self.losses,
             eval_loss_before=self.eval_before,
             eval_loss_after=self.eval_after,

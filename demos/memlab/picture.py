@@ -51,10 +51,11 @@ def draw(records: Sequence[Record], folder: Path) -> list[Path]:
 
     with pyplot.rc_context(_STYLE):
         figure = pyplot.figure(figsize=(9, 4.8 + 0.55 * len(groups)), layout="constrained")
-        grid = figure.add_gridspec(2, len(groups), height_ratios=[0.6 + 0.55 * len(groups), 2.4])
+        shown = groups if len(groups) <= 3 else [groups[0], groups[-1]]  # a timeline needs some width
+        grid = figure.add_gridspec(2, len(shown), height_ratios=[0.6 + 0.55 * len(groups), 2.4])
         _draw_peaks(figure.add_subplot(grid[0, :]), groups)
         axes = None
-        for index, group in enumerate(groups):
+        for index, group in enumerate(shown):
             axes = figure.add_subplot(grid[1, index], sharey=axes)
             _draw_timeline(axes, group)
             axes.set_ylabel("" if index else "MiB alive")
@@ -80,6 +81,10 @@ def _title(one: Record) -> str:
     return f"{setup.model}, batch {setup.batch} × {setup.seq} tokens, on a {device} ({one.device.name})"
 
 
+def _name(group: Group) -> str:
+    return f"+ {group.first.setup.step}" if group.first.setup.step else group.technique + group.sharding
+
+
 def _draw_peaks(axes: Any, groups: list[Group]) -> None:
     rows = range(len(groups))
     left = [0.0] * len(groups)
@@ -91,7 +96,7 @@ def _draw_peaks(axes: Any, groups: list[Group]) -> None:
         difference = change(left[row], left[0])
         note = f"  {in_bytes(left[row] * 2**20)}" + (f"  ({in_percent(difference)})" if row else "")
         axes.text(left[row], row, note, va="center", fontweight="bold")
-    axes.set_yticks(rows, [f"{group.technique}\n{group.precision}" for group in groups])
+    axes.set_yticks(rows, [f"{_name(group)}\n{group.precision}" for group in groups])
     axes.tick_params(axis="y", length=0)
     axes.invert_yaxis()
     axes.set_xlim(0, max(left) * 1.28)
@@ -102,6 +107,6 @@ def _draw_timeline(axes: Any, group: Group) -> None:
     timeline = group.first.memory.timeline
     layers = [[point[1 + index] / 2**20 for point in timeline] for index in range(len(KINDS))]
     axes.stackplot([point[0] for point in timeline], *layers, colors=list(COLOURS.values()), lw=0)
-    axes.set_title(f"{group.technique}: one step, peak in {group.first.memory.peak_phase}", loc="left")
+    axes.set_title(f"{_name(group)}: one step, peak in {group.first.memory.peak_phase}", loc="left")
     axes.set_xlabel("seconds, under the ledger")
     axes.margins(x=0)

@@ -11,6 +11,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from memlab import states
 from memlab.compare import (
     BASELINE,
     Get,
@@ -68,19 +69,47 @@ def show(
     """
     console = console or Console()
     groups = grouped(records)
-    columns = [(group.technique, group) for group in groups]
+    columns = [(_name(group, groups), group) for group in groups if group.first.status != "not_applicable"]
     if theirs is not None:
         columns = [("theirs", Group((theirs,))), ("yours", groups[0])]
     console.print(_table(columns))
     for line in _sentences(groups, theirs, earlier):
         console.print(line, highlight=False, soft_wrap=True)
+    if groups[-1].first.states is not None:
+        console.print(_states_table([*records, *earlier], groups[-1].first))
+        console.print(states.LEGEND, highlight=False, soft_wrap=True)
+
+
+def _states_table(records: Sequence[Record], beside: Record) -> Table:
+    table = Table(
+        title="Model states of one rank, in bytes for a parameter",
+        title_justify="left",
+        title_style="bold",
+        box=box.SIMPLE_HEAD,
+    )
+    for name in states.HEAD:
+        table.add_column(name, justify="right")
+    for one in states.sharded(one for one in records if states.alike(one, beside)):
+        table.add_row(*states.row(one))
+    return table
+
+
+def _name(group: Group, groups: Sequence[Group]) -> str:
+    """Name a group among others: by its step, or by its technique, and by its precision if it takes that."""
+    if group.first.setup.step:
+        return f"+ {group.first.setup.step}"
+    if group.sharding:
+        return group.technique + group.sharding
+    twins = [other for other in groups if other.technique == group.technique]
+    return group.technique if len(twins) == 1 else f"{group.technique} {group.first.setup.precision}"
 
 
 def _table(columns: list[tuple[str, Group]]) -> Table:
     first = columns[0][1]
     setup = first.first.setup
+    precisions = " and ".join(dict.fromkeys(group.precision for _, group in columns))
     table = Table(
-        title=f"{setup.model}: batch {setup.batch}, {setup.seq} tokens a sequence, {first.precision}",
+        title=f"{setup.model}: batch {setup.batch}, {setup.seq} tokens a sequence, {precisions}",
         title_justify="left",
         title_style="bold",
         box=box.SIMPLE_HEAD,
@@ -118,11 +147,13 @@ def _sentences(groups: list[Group], theirs: Record | None, earlier: Sequence[Rec
         lines += [f"Not the same: {line}." for line in differences(groups[0].first, theirs)]
     everything = grouped([one for group in groups for one in group.records] + list(earlier))
     for group in groups:
+        if group.first.status == "not_applicable":
+            lines.append(f"{_name(group, groups)}: not applicable; {group.first.message}.")
         if group.technique == BASELINE:
             continue
         for baseline, saving in savings(group, everything):
             lines.append(
-                f"{group.technique} ({group.precision}) against full fine-tuning in {baseline.precision}: "
-                f"peak {in_percent(-saving)}."
+                f"{_name(group, groups)} ({group.precision}) against full fine-tuning in "
+                f"{baseline.precision}: peak {in_percent(-saving)}."
             )
     return lines

@@ -11,7 +11,7 @@ import math
 import re
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal, NoReturn
@@ -161,6 +161,22 @@ class Setup:
             "keep the optimizer's states in the host's memory and update the weights there", "the technique"
         ),
     )
+    init: Literal["pissa", "pissa_niter_4"] | None = field(
+        default="pissa",
+        metadata=_option(
+            "pissa = exact singular vectors, pissa_niter_4 = a quick approximation (default: {default})",
+            "the technique",
+            choices=("pissa", "pissa_niter_4"),
+        ),
+    )
+    step: record.Step | None = field(
+        default=None,
+        metadata=_option(
+            "run one step alone, with all that it builds on (default: each of them)",
+            "the technique",
+            choices=record.STEPS,
+        ),
+    )
     device: Literal["auto", "cuda", "cpu"] = field(
         default="auto",
         metadata=_option(
@@ -203,6 +219,9 @@ class Setup:
 
 
 ADAPTER_OPTIONS = ("rank", "alpha")
+OWN_OPTIONS = ("init", "step")
+"""Options that only the demo has that names them."""
+
 SHARDING_OPTIONS = ("stage", "ranks", "offload")
 SHARDING = {"stage": 2, "ranks": 2}
 """What a demo that shards does when it is told nothing else."""
@@ -230,17 +249,27 @@ def parse(
     adapters: bool,
     home: Path,
     sharded: bool = False,
+    own: Sequence[str] = (),
+    lr_of: Mapping[str, float] | None = None,
+    needs: Sequence[str] = (),
 ) -> tuple[Setup, record.Record | None]:
     """Read a demo's command line; return the setup and the record that `--like` names.
 
-    `about` is the demo's docstring, `lr` its default learning rate, `adapters` whether it has a rank and an
-    alpha, `home` the folder of the demo scripts, `sharded` whether it has a stage and ranks. Raises
+    `about` is the demo's docstring, `lr` its default learning rate (`lr_of` that of single steps), `adapters`
+    whether it has a rank and an alpha, `home` the folder of the demo scripts, `sharded` whether it has a
+    stage and ranks, `own` its further options, `needs` the packages without which it cannot run. Raises
     UsageError.
     """
-    parser = _parser(technique, about, lr, adapters, sharded)
+    lacking: dict[str, Any] = dict.fromkeys(() if adapters else ADAPTER_OPTIONS)
+    lacking |= dict.fromkeys(name for name in OWN_OPTIONS if name not in own)
+    if "step" in own:
+        lacking["precision"] = "bf16"  # in a stack, leaving fp32 is a step of its own
+    parser = _parser(technique, about, lr, (*lacking, *(() if sharded else SHARDING_OPTIONS)))
     given = vars(parser.parse_args(arguments))
-    no_adapters: dict[str, Any] = {} if adapters else dict.fromkeys(ADAPTER_OPTIONS)
-    setup = Setup(**no_adapters | given)
+    setup = Setup(**lacking | given)
+    for package in needs:
+        if importlib.util.find_spec(package) is None:
+            raise UsageError(f"needs the package {package}; pip install {package}")
     theirs = None
     if setup.like is not None:
         theirs = _read_like(setup.like, technique)
@@ -251,7 +280,7 @@ def parse(
                 )
         setup = _replayed(setup, theirs, given)
     else:
-        setup = replace(setup, lr=setup.lr or lr)
+        setup = replace(setup, lr=setup.lr or (lr_of or {}).get(setup.step or "", lr))
         if sharded:
             setup = replace(setup, **SHARDING | {name: given[name] for name in SHARDING if name in given})
     if sharded:
@@ -260,7 +289,7 @@ def parse(
     return setup, theirs
 
 
-def _parser(technique: str, about: str, lr: float, adapters: bool, sharded: bool) -> _Parser:
+def _parser(technique: str, about: str, lr: float, lacking: Collection[str]) -> _Parser:
     parser = _Parser(
         prog=f"{technique}.py",
         usage=f"python demos/{technique}.py [options]",
@@ -272,9 +301,7 @@ def _parser(technique: str, about: str, lr: float, adapters: bool, sharded: bool
     )
     groups: dict[str, argparse._ArgumentGroup] = {}
     for option in fields(Setup):
-        if option.name in ADAPTER_OPTIONS and not adapters:
-            continue
-        if option.name in SHARDING_OPTIONS and not sharded:
+        if option.name in lacking:
             continue
         argument = dict(option.metadata)
         group = argument.pop("group")
@@ -327,6 +354,8 @@ def _replayed(setup: Setup, theirs: record.Record, given: dict[str, Any]) -> Set
         lr=same.lr,
         rank=same.rank,
         alpha=same.alpha,
+        init=same.init,
+        step=same.step,
         stage=same.stage,
         ranks=None if same.stage is None else same.ranks,
         offload=same.offload,

@@ -42,9 +42,11 @@ class ShardedLab(Lab):
         """The context of every forward pass: nothing is cast."""
         return nullcontext()
 
-    def load_model(self, dtype: Literal["float32", "bfloat16"]) -> torch.nn.Module:
+    def load_model(
+        self, dtype: Literal["float32", "bfloat16"], quantization_config: Any = None
+    ) -> torch.nn.Module:
         """Return the base model on the device, its weights stored as `dtype`, its gradients in sight."""
-        model = super().load_model(dtype)
+        model = super().load_model(dtype, quantization_config)
         for parameter in model.parameters():
             # These hooks come before DeepSpeed's, which move the gradient elsewhere at once.
             parameter.register_post_accumulate_grad_hook(self._see_gradient)
@@ -170,7 +172,9 @@ class ShardedRun(Run):
         if not torch.distributed.is_initialized():
             torch.distributed.init_process_group("nccl" if on_gpu else "gloo", timeout=TIMEOUT)
 
-    def to_record(self, status: Literal["ok", "oom", "failed"], message: str | None) -> record.Record:
+    def to_record(
+        self, status: Literal["ok", "oom", "failed", "not_applicable"], message: str | None
+    ) -> record.Record:
         """Return the record of what this rank has found so far."""
         one = super().to_record(status, message)
         count = self.ranks if one.device.kind == "cuda" else 1

@@ -21,14 +21,19 @@ from memlab.record import Record
 from memlab.setup import Setup
 
 DEMOS = Path(__file__).parents[2] / "demos"
-TINY = Setup(model="tiny", device="cpu", batch=2, seq=64, steps=2, warmup=1, lr=1e-3, rank=None, alpha=None)
+TINY = Setup(
+    model="tiny", device="cpu", batch=2, seq=64, steps=2, warmup=1, lr=1e-3, rank=None, alpha=None, init=None
+)
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Let pass what peft does with transformers, which is theirs to settle."""
-    config.addinivalue_line(
-        "filterwarnings", "ignore:`is_gradient_checkpointing` is deprecated:FutureWarning"
-    )
+    """Let pass what peft does with transformers, which is theirs to settle, and a name that is to change.
+
+    Transformers renames `gradient_checkpointing_enable`; the oldest of its versions that we support has only
+    that name.
+    """
+    for name in ("is_gradient_checkpointing", "gradient_checkpointing_enable"):
+        config.addinivalue_line("filterwarnings", f"ignore:`{name}` is deprecated:FutureWarning")
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -74,7 +79,8 @@ def run_demo() -> Callable[..., subprocess.CompletedProcess[str]]:
 
 
 def _setup(name: str, **other: Any) -> Setup:
-    adapters = {} if name == "baseline" else {"rank": 16, "alpha": 16.0}
+    adapters: dict[str, Any] = {} if name == "baseline" else {"rank": 16, "alpha": 16.0}
+    adapters |= {"pissa": {"init": "pissa"}, "stack": {"step": "chunked_loss"}}.get(name, {})
     return replace(TINY, **adapters | other)
 
 

@@ -82,6 +82,42 @@ def test_json_prints_the_records(run_demo, tmp_path):
     )
 
 
+def test_the_stack_runs_each_of_its_steps_beside_both_baselines(run_demo, tmp_path):
+    """A record each, a column each, and a saving against both precisions; what a CPU cannot do is said."""
+    answer = run_demo("stack.py", *TINY, "--out", str(tmp_path))
+    assert answer.returncode == 0, answer.stderr
+    records = [record.read(path) for path in tmp_path.glob("*.json")]
+    assert {(one.technique, one.setup.precision) for one in records if one.setup.step is None} == {
+        ("baseline", "mixed"),
+        ("baseline", "bf16"),
+    }
+    steps = {one.setup.step: one for one in records if one.technique == "stack"}
+    assert set(steps) == set(record.STEPS)
+    assert [steps.pop("offload").status, *{one.status for one in steps.values()}] == ["not_applicable", "ok"]
+    assert {one.setup.precision for one in steps.values()} == {"bf16"}
+    for step in steps:
+        for precision in ("mixed precision", "pure bf16"):
+            assert f"+ {step} (pure bf16) against full fine-tuning in {precision}: peak " in answer.stdout
+    assert "+ offload: not applicable; on a CPU" in answer.stdout
+    assert "+ chunked_loss" in (tmp_path / "stack-bf16.svg").read_text()
+
+
+def test_a_step_of_the_stack_can_be_run_again(run_demo, tmp_path):
+    """Alone, from its record."""
+    first = run_demo("stack.py", *TINY, "--step", "qlora", "--json", "--out", str(tmp_path))
+    theirs = json.loads(first.stdout)[-1]
+    assert theirs["setup"]["step"] == "qlora" and "--step qlora" in theirs["origin"]["command"]
+    (path,) = tmp_path.glob("stack-*.json")
+    again = run_demo(
+        "stack.py", "--like", str(path), "--device", "cpu", "--json", "--out", str(tmp_path / "b")
+    )
+    (yours,) = json.loads(again.stdout)
+    assert (yours["setup"], yours["memory"]["peak_bytes"]) == (
+        theirs["setup"],
+        theirs["memory"]["peak_bytes"],
+    )
+
+
 # ---- runs that do not end well ---------------------------------------------------------------------------------
 
 DEMO = '''"""A demo."""

@@ -8,8 +8,18 @@ import torch
 from memlab import measure
 from memlab.record import KINDS, Record
 
+STORED = {"mixed": "float32", "bf16": "bfloat16"}
+DTYPES = {
+    "baseline": lambda precision: (STORED[precision], None),
+    "gradient_checkpointing": lambda precision: (STORED[precision], None),
+    "lora": lambda precision: ("bfloat16", STORED[precision]),
+    "pissa": lambda precision: ("bfloat16", STORED[precision]),
+    "dora": lambda precision: ("bfloat16", STORED[precision]),
+    "qlora": lambda precision: ("bfloat16, linear layers nf4", STORED[precision]),
+}
 
-@pytest.mark.parametrize("name", ["baseline", "lora"])
+
+@pytest.mark.parametrize("name", DTYPES)
 @pytest.mark.parametrize("precision", ["mixed", "bf16"])
 def test_a_run_fills_the_record(finished, name, precision):
     """Every field that a CPU can measure is there; those that only a GPU has are null."""
@@ -29,12 +39,8 @@ def test_a_run_fills_the_record(finished, name, precision):
     assert len(one.learning.losses) == 3
     assert one.learning.eval_loss_after < one.learning.eval_loss_before
     assert one.setup.autocast == ("bfloat16" if precision == "mixed" else None)
-    assert (one.setup.base_dtype, one.setup.adapter_dtype) == {
-        ("baseline", "mixed"): ("float32", None),
-        ("baseline", "bf16"): ("bfloat16", None),
-        ("lora", "mixed"): ("bfloat16", "float32"),
-        ("lora", "bf16"): ("bfloat16", "bfloat16"),
-    }[name, precision]
+    assert (one.setup.base_dtype, one.setup.adapter_dtype) == DTYPES[name](precision)
+    assert one.setup.init == ("pissa" if name == "pissa" else None)
     assert one.origin.versions["torch"] == torch.__version__
     assert Record.model_validate_json(one.model_dump_json()) == one
 

@@ -26,7 +26,7 @@ def command_line(tmp_path):
 
 def test_without_options_the_defaults_hold(command_line):
     """The defaults are those that `--help` names."""
-    assert command_line() == Setup(lr=1e-3)
+    assert command_line() == Setup(lr=1e-3, init=None)
     assert Setup().model == BUNDLED and (Setup().batch, Setup().seq, Setup().steps, Setup().rank) == (
         4,
         512,
@@ -142,6 +142,48 @@ def test_options_that_a_technique_does_not_have_are_not_offered(command_line):
     with pytest.raises(UsageError, match="unrecognized arguments: --rank 8"):
         command_line("--rank", "8", technique="baseline")
     assert command_line(technique="baseline").rank is None
+
+
+def test_a_missing_package_is_named_before_anything_is_loaded(tmp_path, monkeypatch):
+    """One line, with the command that brings it."""
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(UsageError, match=r"^needs the package bitsandbytes; pip install bitsandbytes$"):
+        parse(
+            ["--model", "tiny"],
+            technique="qlora",
+            about="",
+            lr=1e-3,
+            adapters=True,
+            home=tmp_path,
+            needs=("bitsandbytes",),
+        )
+
+
+def test_a_stack_offers_its_steps_and_chooses_the_precision(tmp_path):
+    """Leaving fp32 is a step of its own, so all others are in pure bf16; a step can have a rate of its own."""
+
+    def read(*arguments: str) -> Setup:
+        setup, _ = parse(
+            ["--model", "tiny", *arguments],
+            technique="stack",
+            about="",
+            lr=1e-3,
+            lr_of={"checkpointing": 1e-4},
+            adapters=True,
+            home=tmp_path,
+            own=("step",),
+        )
+        return setup
+
+    assert (read().step, read().precision, read().init) == (None, "bf16", None)
+    assert [read("--step", step).lr for step in record.STEPS] == [1e-4, 1e-3, 1e-3, 1e-3, 1e-3, 1e-3]
+    assert read("--step", "checkpointing", "--lr", "3e-4").lr == 3e-4
+    for arguments, words in (
+        (("--step", "all"), "--step: invalid choice"),
+        (("--precision", "mixed"), "unrec"),
+    ):
+        with pytest.raises(UsageError, match=words):
+            read(*arguments)
 
 
 # ---- --like ----------------------------------------------------------------------------------------------------

@@ -1,0 +1,40 @@
+"""Activations that wait for the backward pass in the host's memory.
+
+`torch.autograd.graph.save_on_cpu` moves everything that autograd saves. That includes frozen weights, which
+would then be copied out and back in every step without freeing a byte; here they stay where they are.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch.autograd.graph import saved_tensors_hooks
+
+Packed = tuple[torch.device | None, torch.Tensor]
+
+
+class OffloadedActivations(torch.nn.Module):
+    """A model whose forward pass saves activations in pinned host memory."""
+
+    def __init__(self, model: torch.nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, **batch: torch.Tensor) -> Any:
+        """Return what the model returns."""
+        stay = {parameter.untyped_storage().data_ptr() for parameter in self.model.parameters()}
+
+        def pack(tensor: torch.Tensor) -> Packed:
+            if tensor.untyped_storage().data_ptr() in stay:
+                return None, tensor
+            host = torch.empty_like(tensor, device="cpu", pin_memory=True)
+            return tensor.device, host.copy_(tensor)
+
+        with saved_tensors_hooks(pack, _unpack):
+            return self.model(**batch)
+
+
+def _unpack(packed: Packed) -> torch.Tensor:
+    device, tensor = packed
+    return tensor if device is None else tensor.to(device, non_blocking=True)
