@@ -468,7 +468,7 @@ def test_no_dropout_anywhere(arm):
 # ---- the scripts as texts --------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", [name for name in DEMOS if name not in ("baseline", "stack")])
+@pytest.mark.parametrize("name", [*(name for name in DEMOS if name not in ("baseline", "stack")), "zero"])
 def test_lines_that_differ_from_the_baseline_are_marked_new(demo, name):
     """Whoever reads a demo sees at a glance what the technique is."""
     baseline, other = (inspect.getsource(demo(n).build).splitlines() for n in ("baseline", name))
@@ -478,7 +478,7 @@ def test_lines_that_differ_from_the_baseline_are_marked_new(demo, name):
     assert [line for line in kept if "NEW" in line] == []
 
 
-@pytest.mark.parametrize("name", DEMOS)
+@pytest.mark.parametrize("name", [*DEMOS, "zero"])
 def test_a_demo_is_short_and_opens_with_its_command(demo, name):
     """Sixty to 120 lines at most, and the first thing to read is what to type."""
     source = inspect.getsource(demo(name))
