@@ -82,10 +82,18 @@ def test_a_foreign_record_is_refused_by_name_on_a_local_site_only(world: World) 
     assert world.client(public=True).get("/runs/cpu/foreign").status_code == 404
 
 
-def test_a_run_out_of_memory_says_so_and_claims_nothing(world: World) -> None:
-    id = world.record(make_record("lora", peak=None, status="oom"))
+@pytest.mark.parametrize(
+    ("status", "said"),
+    [
+        ("oom", "The run ended out of memory."),
+        ("failed", "The run failed."),
+        ("not_applicable", "The technique does not apply to this device or setup."),
+    ],
+)
+def test_a_run_without_a_figure_says_why_and_claims_nothing(world: World, status: str, said: str) -> None:
+    id = world.record(make_record("lora", peak=None, status=status))
     words = visible(world.client().get(f"/runs/{id}").text)
-    assert "The run ended out of memory." in words
+    assert said in words
     assert "peak memory not measured" in words
 
 
