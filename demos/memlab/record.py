@@ -226,14 +226,16 @@ class Record(_Part):
         digest = hashlib.sha256(setup.encode()).hexdigest()[:8]
         return f"{self.technique}-{self.setup.precision}-seed{self.setup.seed}-{digest}"
 
+    def to_text(self) -> str:
+        """Return the record as its file has it: JSON with one line for each instant of the timeline."""
+        return _NUMBERS.sub(_in_one_line, self.model_dump_json(indent=1) + "\n")
+
     def write(self, folder: Path) -> Path:
         """Write the record into `folder`, whole or not at all, and return its path. Raises OSError."""
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / f"{self.slug}.json"
         partial = path.with_suffix(".part")
-        # One line for an instant of the timeline: a record is read by people, and in diffs.
-        text = _NUMBERS.sub(_in_one_line, self.model_dump_json(indent=1) + "\n")
-        partial.write_text(text, encoding="utf-8")
+        partial.write_text(self.to_text(), encoding="utf-8")
         partial.replace(path)
         return path
 

@@ -17,7 +17,7 @@ bp = Blueprint("runs", __name__)
 def show(id: str) -> str | Response | tuple[str, int]:
     """Show one record whole; with `.json` after its id, send it as it was written."""
     if id.endswith(".json"):
-        return _json(_record(id.removesuffix(".json")).model_dump_json(indent=1) + "\n")
+        return _json(_record(id.removesuffix(".json")).to_text())
     problems = [problem for problem in state().records.problems if problem.path == f"{id}.json"]
     if problems and not state().settings.public:
         return render_template("runs/broken.html", id=id, problems=problems), 503
