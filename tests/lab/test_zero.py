@@ -23,7 +23,6 @@ TINY = ("--model", "tiny", "--device", "cpu", "--batch", "2", "--seq", "64", "--
 VARIANTS = {
     1: [f"bf16-{stage}" for stage in STAGES],
     2: [f"{kind}-{stage}" for kind in ("bf16", "fp32") for stage in STAGES] + ["whole-3", "bf16-2-offload"],
-    4: ["bf16-2", "bf16-3"],
 }
 CASES = [
     (ranks, int(variant[-1])) for ranks in VARIANTS for variant in VARIANTS[ranks] if variant[:-1] == "bf16-"
