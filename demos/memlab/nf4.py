@@ -43,7 +43,7 @@ def _four_bits(linear: torch.nn.Linear, config: BitsAndBytesConfig) -> Linear4bi
         device="meta",
         **storage,
     )
-    weight = Params4bit(linear.weight.data, requires_grad=False, module=layer, **storage)
+    weight: Any = Params4bit(linear.weight.data, requires_grad=False, module=layer, **storage)
     layer.weight = weight.to(linear.weight.device)  # moving it is what quantizes it
     layer.bias = linear.bias
     # On some CPUs the first evaluation would repack the weights for a kernel that passes no gradient on.

@@ -81,7 +81,9 @@ class Setup(_Part):
     adapter_dtype: Line | None = None
     rank: Annotated[int, Field(ge=1)] | None = None
     alpha: Annotated[float, Field(gt=0)] | None = None
-    init: Line | None = Field(default=None, description="how the adapters begin, where not as LoRA's do")
+    init: Literal["pissa", "pissa_niter_4"] | None = Field(
+        default=None, description="how the adapters begin, where not as LoRA's do"
+    )
     lr: Annotated[float, Field(gt=0)]
     step: Step | None = Field(default=None, description="of a stack: this technique and all before it")
     optimizer: Line
