@@ -14,9 +14,9 @@ from steelyard.web import create_app
 from steelyard.web.database import migrate
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser(site: str) -> Iterator[Browser]:
-    """Started after the site and closed before it: Flask's contexts do not live beside Playwright's event loop."""
+    """Gone before other modules run: neither Flask's contexts nor a second Playwright live beside its event loop."""
     with chromium() as browser:
         yield browser
 
