@@ -245,6 +245,17 @@ def test_failed_runs_and_runs_out_of_memory_never_give_a_figure():
     assert judged.findings[0].why == "no record of lora"
 
 
+def test_the_records_of_single_ranks_are_no_evidence_beside_the_record_of_all():
+    given = records(
+        *(baseline(ranks=2, rank_index=rank, peak=5000) for rank in (0, 1)),
+        baseline(ranks=2),
+        make_record("lora", ranks=2, peak=750),
+    )
+    (finding,) = judge(claim("holds", {**THIRTY_PERCENT, "within": [0, 1]}), given).findings
+
+    assert finding.value == 0.25
+
+
 # ---- repeats --------------------------------------------------------------------------------------------
 
 

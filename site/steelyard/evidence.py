@@ -130,8 +130,15 @@ class Records:
 
     @cached_property
     def groups(self) -> tuple[Group, ...]:
-        """The usable records (`status: ok`) as groups of repeats, in the order of their ids."""
-        usable = [(id, record) for id, record in sorted(self.by_id.items()) if record.status == "ok"]
+        """The usable records (`status: ok`) as groups of repeats, in the order of their ids.
+
+        Of a run on several ranks the record of all of them counts; those of single ranks are its details.
+        """
+        usable = [
+            (id, record)
+            for id, record in sorted(self.by_id.items())
+            if record.status == "ok" and record.setup.rank_index is None
+        ]
         usable.sort(key=lambda item: (_identity(item[1]), item[1].setup.seed))
         return tuple(
             Group({record.setup.seed: (id, record) for id, record in repeats})
