@@ -243,7 +243,7 @@ def _run_one(run: _Run, show: Any) -> list[record.Record]:
     if "record" not in heard and "begun" not in heard:
         sys.stderr.write(last_words)
         raise SystemExit(f"{run.script.name}: could not start (status {child.returncode}); see above")
-    result = _read(heard, heard.get("code", child.returncode))
+    result = _read(heard, heard.get("code", child.wait()))
     if result.status == "failed":
         sys.stderr.write(last_words)
     return [result, *map(record.Record.model_validate_json, heard.get("parts", ()))]
