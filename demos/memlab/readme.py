@@ -25,19 +25,25 @@ _HEAD = (
 
 def table(results: Path) -> str:
     """Return the measured table of every device folder below `results`, as Markdown."""
-    parts = []
-    for folder in sorted(path for path in results.iterdir() if path.is_dir()):
-        records = [one for one in read_folder(folder) if one.setup.rank_index is None]
-        groups = [group for group in grouped(records) if group.first.mode == "measured"]
-        settings: dict[str, list[Group]] = {}
-        for group in groups:
-            settings.setdefault(_setting(group), []).append(group)
-        for setting, members in sorted(settings.items()):
-            rows = [_row(group, members) for group in sorted(members, key=_order)]
-            parts.append("\n".join([setting, "", *_HEAD, *rows]))
-            if sharded := states.sharded(one for group in members for one in group.records):
-                parts.append(_states_table(sharded))
+    folders = sorted(path for path in results.iterdir() if path.is_dir())
+    parts = [part for folder in folders if (part := of_folder(folder))]
     return "\n\n".join(parts) or "Nothing has been published yet."
+
+
+def of_folder(folder: Path) -> str:
+    """Return the measured tables of the records in one folder, as Markdown; empty without a record."""
+    records = [one for one in read_folder(folder) if one.setup.rank_index is None]
+    groups = [group for group in grouped(records) if group.first.mode == "measured"]
+    settings: dict[str, list[Group]] = {}
+    for group in groups:
+        settings.setdefault(_setting(group), []).append(group)
+    parts = []
+    for setting, members in sorted(settings.items()):
+        rows = [_row(group, members) for group in sorted(members, key=_order)]
+        parts.append("\n".join([setting, "", *_HEAD, *rows]))
+        if sharded := states.sharded(one for group in members for one in group.records):
+            parts.append(_states_table(sharded))
+    return "\n\n".join(parts)
 
 
 def _setting(group: Group) -> str:
