@@ -27,8 +27,8 @@ from memlab.setup import DOCSTRINGS, UsageError
 IGNORED = -100
 """The label of a token that the loss leaves out (the prompts' tokens)."""
 
-HELD_OUT_ROWS = 8
-"""Held-out sequences on which the loss before and after is taken."""
+HELD_OUT_TOKENS = 4096
+"""At least so many held-out tokens give the loss before and after, however long a sequence is."""
 
 _NOT_LIBRARY = {"site-packages", "dist-packages", "test", "tests", "idle_test", "idlelib", "lib2to3"}
 
@@ -164,8 +164,9 @@ def training_batches(
 
 
 def held_out_batches(text: Text, tokenize: Tokenize, end: int, *, batch: int, seq: int) -> list[Batch]:
-    """Return the held-out batches: `HELD_OUT_ROWS` sequences at most, the same ones for every seed."""
-    rows = list(islice(_pack(_shuffled_forever(text.held_out, 0), tokenize, end, seq), HELD_OUT_ROWS))
+    """Return the held-out batches: `HELD_OUT_TOKENS` in as few sequences as hold them, whatever the seed."""
+    n = -(-HELD_OUT_TOKENS // seq)
+    rows = list(islice(_pack(_shuffled_forever(text.held_out, 0), tokenize, end, seq), n))
     return [_stack(rows[i : i + batch]) for i in range(0, len(rows), batch)]
 
 

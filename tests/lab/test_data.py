@@ -83,8 +83,16 @@ def test_training_longer_than_the_text_begins_again(text):
     short = data.Text(text.train[:5], text.held_out[:5], text.sha256)
     batches = data.training_batches(short, tokenize, 0, batch=4, seq=512, n=4, seed=0)
     assert len(batches) == 4
-    held_out = data.held_out_batches(short, tokenize, 0, batch=3, seq=128)
-    assert [b["input_ids"].shape[0] for b in held_out] == [3, 3, 2]
+    assert len(data.held_out_batches(short, tokenize, 0, batch=4, seq=512)) == 2
+
+
+@pytest.mark.parametrize(("seq", "rows"), [(16, 256), (48, 86), (512, 8), (1000, 5), (8192, 1)])
+def test_the_held_out_text_is_as_long_for_short_sequences_as_for_long_ones(text, seq, rows):
+    """4096 tokens, rounded up to whole sequences: a loss on fewer would be mostly luck."""
+    batches = data.held_out_batches(text, tokenize, 0, batch=3, seq=seq)
+    assert sum(len(batch["input_ids"]) for batch in batches) == rows
+    assert all(batch["input_ids"].shape[1] == seq for batch in batches)
+    assert [len(batch["input_ids"]) for batch in batches[:-1]] == [3] * (len(batches) - 1)
 
 
 def test_columns_of_a_data_set_are_recognised_or_refused():
