@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import statistics
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args
@@ -41,6 +42,9 @@ TECHNIQUE_FIELDS = frozenset(
 
 They are compared like every other field between two records of one technique.
 """
+
+LOSS_WINDOW = 10
+"""Steps over which training losses are averaged before they are compared: one alone is mostly its batch's."""
 
 Step = Literal["checkpointing", "lora", "qlora", "8bit_adamw", "chunked_loss", "offload"]
 STEPS: tuple[Step, ...] = get_args(Step)
@@ -189,6 +193,29 @@ class Learning(_Part):
     eval_loss_before: float | None
     eval_loss_after: float | None
 
+    def loss_after(self, steps: int | None = None) -> float | None:
+        """Return the mean training loss of the `LOSS_WINDOW` steps that end with step `steps` (nats a token).
+
+        Steps count from 1, warm-up included; without a number, after the last one. None for a step that the
+        run did not make, or that has not so many before it.
+        """
+        last = len(self.losses) if steps is None else steps
+        if not LOSS_WINDOW <= last <= len(self.losses):
+            return None
+        return statistics.fmean(self.losses[last - LOSS_WINDOW : last])
+
+    def steps_to(self, loss: float) -> int | None:
+        """Return after how many steps `loss_after` first was at most `loss`; None if it never was.
+
+        Given another run's `loss_after()`, this is *steps to loss*: the optimizer steps until a run is where
+        the other one ended. It means something only for runs of one seed, that is of one order of the data.
+        """
+        for steps in range(LOSS_WINDOW, len(self.losses) + 1):
+            reached = self.loss_after(steps)
+            if reached is not None and reached <= loss:
+                return steps
+        return None
+
 
 class Origin(_Part):
     command: Line
@@ -220,6 +247,25 @@ class Record(_Part):
         if (self.mode == "predicted") != (self.device.kind == "fake"):
             raise ValueError("mode predicted goes with device fake, and only with it")
         return self
+
+    @property
+    def training_seconds(self) -> float | None:
+        """How long all steps of the run take, warm-up included, at the median time of a step."""
+        if self.learning is None or self.speed.step_seconds is None:
+            return None
+        return len(self.learning.losses) * self.speed.step_seconds.median
+
+    def loss_after_seconds(self, seconds: float) -> float | None:
+        """Return `Learning.loss_after` the steps that fit into `seconds`, at the median time of a step.
+
+        For *loss at equal seconds*, give both runs the shorter `training_seconds` of the two. None where
+        `loss_after` is None.
+        """
+        if self.learning is None or not self.training_seconds:
+            return None
+        # A run that takes exactly its own time has made all its steps, whatever rounding says.
+        steps = len(self.learning.losses) * seconds / self.training_seconds
+        return self.learning.loss_after(int(steps + 1e-9))
 
     @property
     def slug(self) -> str:
