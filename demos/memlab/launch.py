@@ -1,9 +1,7 @@
 """Run a demo: a fresh process for every run, progress on stderr, the result on stdout.
 
 The process that the user starts reads the command line and never loads torch. It starts itself (and
-`baseline.py` before itself) once per technique and seed, with the job in an environment variable; the child
-reports in JSON lines on its standard output. What the libraries say goes to a log that is shown only when a
-run fails.
+`baseline.py` before itself) once per technique and seed; `memlab.runs` says how.
 """
 
 from __future__ import annotations
@@ -11,16 +9,14 @@ from __future__ import annotations
 import json
 import os
 import shlex
-import signal
-import subprocess
 import sys
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from memlab import ranks, readme, record
+from memlab.runs import JOB, PLAN, STAGES, Job, Run, outcome, start
 from memlab.setup import (
     ADAPTER_OPTIONS,
     OWN_OPTIONS,
@@ -34,20 +30,6 @@ from memlab.setup import (
 
 if TYPE_CHECKING:
     from memlab.measure import Build
-
-_JOB = "MEMLAB_JOB"
-_QUIET = {
-    "HF_HUB_DISABLE_PROGRESS_BARS": "1",
-    "HF_HUB_DISABLE_TELEMETRY": "1",
-    "TOKENIZERS_PARALLELISM": "false",
-    "TRANSFORMERS_VERBOSITY": "error",
-}
-_STAGES = {
-    "load": "loading",
-    "evaluate": "evaluating on held-out text",
-    "train": "training, the clean pass",
-    "ledger": "one step under the ledger",
-}
 
 
 def main(
@@ -83,11 +65,15 @@ def main(
             needs=needs,
             sharded=sharded,
         )
-        if _JOB in os.environ:
-            _child(technique, build, setup, _Job(**json.loads(os.environ[_JOB])))
+        if JOB in os.environ:
+            _child(technique, build, setup, Job(**json.loads(os.environ[JOB])))
         else:
             usual = (lr_of or {}).get(setup.step or "", lr)
-            _parent(script, setup, _plan(script, setup, theirs, usual, steps="step" in own), theirs)
+            runs = _plan(script, setup, theirs, usual, steps="step" in own)
+            if PLAN in os.environ:
+                print(json.dumps([run.to_json() for run in runs]))
+            else:
+                _parent(script, setup, runs, theirs)
     except UsageError as error:
         refuse(technique, error)
     except KeyboardInterrupt:
@@ -95,26 +81,10 @@ def main(
         raise SystemExit(130) from None
 
 
-@dataclass(frozen=True)
-class _Job:
-    """What a child is told beyond its command line."""
-
-    seed: int
-    command: str
-
-
-@dataclass(frozen=True)
-class _Run:
-    script: Path
-    name: str
-    arguments: list[str]
-    job: _Job
-
-
 # ---- the parent ------------------------------------------------------------------------------------------
 
 
-def _parent(script: Path, setup: Setup, runs: list[_Run], theirs: record.Record | None) -> None:
+def _parent(script: Path, setup: Setup, runs: list[Run], theirs: record.Record | None) -> None:
     home = script.parent
     records = _run_all(runs, setup, home)
     if setup.publish:
@@ -138,7 +108,7 @@ def _short(path: Path) -> str:
     return os.path.relpath(path) if path.is_relative_to(Path.cwd()) else str(path)
 
 
-def _plan(script: Path, setup: Setup, theirs: record.Record | None, lr: float, *, steps: bool) -> list[_Run]:
+def _plan(script: Path, setup: Setup, theirs: record.Record | None, lr: float, *, steps: bool) -> list[Run]:
     """List the runs: for each seed the baseline, then the technique, so that a drift hits both alike.
 
     A demo with `steps` runs each of them that is asked for, beside the baseline in both precisions.
@@ -164,16 +134,18 @@ def _plan(script: Path, setup: Setup, theirs: record.Record | None, lr: float, *
     return runs
 
 
-def _run(script: Path, setup: Setup, seed: int, leave_out: Sequence[str]) -> _Run:
+def _run(script: Path, setup: Setup, seed: int, leave_out: Sequence[str]) -> Run:
     shown = setup.arguments(leave_out=("json", "out", "publish", *leave_out))
     command = shlex.join(["python", f"demos/{script.name}", *shown])
     name = script.stem if setup.step is None or "step" in leave_out else f"{script.stem} {setup.step}"
     if setup.stage is not None:
         name = f"{script.stem} stage {setup.stage}"
-    return _Run(script, name, setup.arguments(leave_out=("json", *leave_out)), _Job(seed, command))
+    steps = setup.warmup + setup.steps + 4  # both evaluations and the ledger's step are about four more
+    tokens = steps * setup.batch * setup.seq * (setup.ranks or 1)
+    return Run(script, name, setup.arguments(leave_out=("json", *leave_out)), Job(seed, command), tokens)
 
 
-def _run_all(runs: list[_Run], setup: Setup, home: Path) -> list[record.Record]:
+def _run_all(runs: list[Run], setup: Setup, home: Path) -> list[record.Record]:
     """Run one after the other, writing each record as soon as it is there."""
     from rich.console import Console
     from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
@@ -193,14 +165,14 @@ def _run_all(runs: list[_Run], setup: Setup, home: Path) -> list[record.Record]:
             def show(message: dict[str, Any], task: Any = task) -> None:
                 progress.update(
                     task,
-                    description=_STAGES[message["stage"]],
+                    description=STAGES[message["stage"]],
                     completed=message["done"],
                     total=message["of"],
                 )
 
-            results = _run_one(run, show)
+            results = start(run, show)
             result = results[0]
-            progress.update(task, description=_outcome(result), completed=1, total=1)
+            progress.update(task, description=outcome(result), completed=1, total=1)
             records += results
             # Only a result is published; a failure, or what this device has no use for, is for its owner.
             published = setup.publish and result.status in ("ok", "oom")
@@ -210,68 +182,10 @@ def _run_all(runs: list[_Run], setup: Setup, home: Path) -> list[record.Record]:
     return records
 
 
-def _run_one(run: _Run, show: Any) -> list[record.Record]:
-    """Run one child to its end and return its record, and those of its ranks after it.
-
-    Raises UsageError when the child refuses its input.
-    """
-    heard: dict[str, Any] = {}
-    with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as log:
-        with subprocess.Popen(  # noqa: S603
-            [sys.executable, str(run.script), *run.arguments],
-            env=os.environ | _QUIET | {_JOB: json.dumps(vars(run.job))},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=log,
-            text=True,
-            encoding="utf-8",
-        ) as child:
-            assert child.stdout is not None
-            try:
-                for line in child.stdout:
-                    message = json.loads(line)
-                    heard |= message
-                    if "stage" in message:
-                        show(message)
-            except BaseException:
-                child.kill()
-                raise
-        log.seek(0)
-        last_words = "".join(log.readlines()[-30:])
-    if "refused" in heard:
-        raise UsageError(heard["refused"])
-    if "record" not in heard and "begun" not in heard:
-        sys.stderr.write(last_words)
-        raise SystemExit(f"{run.script.name}: could not start (status {child.returncode}); see above")
-    result = _read(heard, heard.get("code", child.wait()))
-    if result.status == "failed":
-        sys.stderr.write(last_words)
-    return [result, *map(record.Record.model_validate_json, heard.get("parts", ()))]
-
-
-def _read(heard: dict[str, Any], code: int) -> record.Record:
-    """Return the child's record, or make one for a child that the system killed or that crashed."""
-    if "record" in heard:
-        return record.Record.model_validate_json(heard["record"])
-    killed = os.name == "posix" and code == -signal.SIGKILL
-    reason = "killed, most likely for lack of memory" if killed else f"ended with status {code}"
-    begun = json.loads(heard["begun"]) | {
-        "status": "oom" if killed else "failed",
-        "message": f"{heard.get('who', '')}{reason}, while {_STAGES[heard['stage']]}",
-    }
-    return record.Record.model_validate_json(json.dumps(begun))
-
-
-def _outcome(result: record.Record) -> str:
-    if result.status != "ok":
-        return f"{result.status}: {result.message}"
-    return "done"
-
-
 # ---- the child -------------------------------------------------------------------------------------------
 
 
-def _child(technique: str, build: Build, setup: Setup, job: _Job) -> None:
+def _child(technique: str, build: Build, setup: Setup, job: Job) -> None:
     """Measure once and report to the parent, which is the only one to read our standard output."""
     channel = os.fdopen(os.dup(1), "w", encoding="utf-8")
 
@@ -296,7 +210,7 @@ def _child(technique: str, build: Build, setup: Setup, job: _Job) -> None:
     tell(record=result.model_dump_json())
 
 
-def _child_of_ranks(technique: str, build: Build, setup: Setup, job: _Job, tell: Callable[..., None]) -> None:
+def _child_of_ranks(technique: str, build: Build, setup: Setup, job: Job, tell: Callable[..., None]) -> None:
     """Start the ranks, or measure as one of them: rank 0 reports the progress, the child the results."""
     if not ranks.is_one():
         try:

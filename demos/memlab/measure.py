@@ -7,25 +7,20 @@ under the ledger for where the bytes are. Nothing is evaluated, moved or emptied
 from __future__ import annotations
 
 import gc
-import importlib.metadata
 import math
-import platform
 import statistics
-import subprocess
 import time
 import traceback
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any, Literal
 
 import torch
 from torch.utils.weak import WeakIdKeyDictionary
 from transformers import BitsAndBytesConfig
 
-from memlab import chunked, data, hardware, offload, record
+from memlab import chunked, data, hardware, offload, origin, record
 from memlab.ledger import Ledger, Phase
 from memlab.model import Source, find
 from memlab.setup import Setup
@@ -331,7 +326,7 @@ class Run:
             ),
             speed=self._speed(),
             learning=self._learning(),
-            origin=origin(self.command),
+            origin=origin.of_run(self.command),
         )
 
     def _setup(self) -> record.Setup:
@@ -421,41 +416,3 @@ def _first_line(error: Exception) -> str:
     lines = str(error).strip().splitlines()
     line = "".join(c for c in (lines[0] if lines else "no message") if c.isprintable())
     return line[:300]
-
-
-# ---- where a record comes from ---------------------------------------------------------------------------
-
-_VERSIONS = ("torch", "transformers", "peft", "bitsandbytes", "deepspeed")
-
-
-def origin(command: str) -> record.Origin:
-    """Return what it takes to run this again: command, commit, versions."""
-    return record.Origin(
-        command=command,
-        commit=_commit(),
-        versions={name: _version(name) for name in _VERSIONS} | {"python": platform.python_version()},
-        created=datetime.now(UTC),
-    )
-
-
-def _version(package: str) -> str | None:
-    try:
-        return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
-        return None
-
-
-def _commit() -> str | None:
-    """Return this checkout's commit, marked when the lab's own code differs from it; None without git."""
-    demos = Path(__file__).parents[1]
-
-    def git(*arguments: str) -> str:
-        command = ["git", "-C", str(demos), *arguments]
-        answer = subprocess.run(command, capture_output=True, text=True, check=True, timeout=30)  # noqa: S603
-        return answer.stdout.strip()
-
-    try:
-        changed = git("status", "--porcelain", "--", "*.py", "memlab")
-        return git("rev-parse", "HEAD") + ("+changes" if changed else "")
-    except (OSError, subprocess.SubprocessError):
-        return None
