@@ -11,7 +11,9 @@ import pytest
 from memlab.record import KINDS, Record
 from records import make_record
 from steelyard.web import numbers
-from steelyard.web.charts import INSTANTS, Arm, Chart, peak_chart, thinned, timeline_chart
+from steelyard.web.charts.draw import Arm, Chart
+from steelyard.web.charts.memory import INSTANTS, peak_chart, thinned, timeline_chart
+from steelyard.web.wording import kind_words
 
 pytestmark = pytest.mark.usefixtures("english")
 
@@ -93,9 +95,11 @@ def test_every_bar_is_in_the_table(arms: list[Arm]) -> None:
     for column, arm in enumerate(arms):
         breakdown = arm.record.memory.breakdown_at_peak
         assert breakdown is not None
-        shown = {row.kind: row.cells[column] for row in chart.rows}
+        shown = {row.name: row.cells[column] for row in chart.rows}
         expected = {
-            kind: numbers.size(getattr(breakdown, kind)) for kind in KINDS if getattr(breakdown, kind)
+            kind_words(kind): numbers.size(getattr(breakdown, kind))
+            for kind in KINDS
+            if getattr(breakdown, kind)
         }
         assert shown == expected
         assert chart.totals[column] == numbers.size(breakdown.total)
@@ -118,7 +122,7 @@ def test_the_baseline_stands_above_the_technique(arms: list[Arm]) -> None:
 def test_the_timeline_table_gives_least_and_most(arms: list[Arm]) -> None:
     chart = timeline_chart(arms, "")
     assert chart is not None
-    cells = {row.kind: row.cells for row in chart.rows}
+    cells = {row.name: row.cells for row in chart.rows}
     assert [cell.replace("\N{NO-BREAK SPACE}", " ") for cell in cells["activations"]] == [
         "0 B to 900.0 MiB",
         "0 B to 600.0 MiB",

@@ -7,7 +7,8 @@ from flask import Blueprint, Response, abort, render_template
 from memlab.record import Record, schema
 from steelyard.evidence import replay
 from steelyard.web.cards import title
-from steelyard.web.charts import Arm, peak_chart, timeline_chart
+from steelyard.web.charts.draw import Arm
+from steelyard.web.charts.memory import peak_chart, timeline_chart
 from steelyard.web.state import state
 
 bp = Blueprint("runs", __name__)

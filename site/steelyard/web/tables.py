@@ -12,7 +12,7 @@ from steelyard.bank.model import Claim, Test
 from steelyard.evidence import Difference, Group, Records, judge, metric
 from steelyard.web import numbers
 from steelyard.web.cards import change, title
-from steelyard.web.charts import Arm
+from steelyard.web.charts.draw import Arm
 from steelyard.web.pages import BASELINE
 from steelyard.web.wording import formatter, metric_words
 

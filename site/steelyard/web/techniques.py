@@ -12,7 +12,7 @@ from markupsafe import Markup
 from steelyard.bank.model import Bank, Claim, Question, Text
 from steelyard.evidence import Judgement
 from steelyard.web import cards, numbers, pages, wording
-from steelyard.web.charts import peak_chart, timeline_chart
+from steelyard.web.charts.memory import peak_chart, timeline_chart
 from steelyard.web.languages import language
 from steelyard.web.listing import Line, changes, listing
 from steelyard.web.render import render
