@@ -292,7 +292,7 @@ def _find_in_records(test: Test, records: Records) -> Iterator[Finding]:
         yield Finding(test, None, why=f"no record of {_described(against)}")
         return
     named = {*of} & {*against}
-    pairs = [(a, b, _differences(a.first, b.first, named)) for a in left for b in right]
+    pairs = [(a, b, differences(a.first, b.first, named)) for a in left for b in right]
     comparable = [(a, b, allowed) for a, b, (allowed, refused) in pairs if not refused]
     if comparable:
         yield from _strongest(_comparison(test, a, b, allowed) for a, b, allowed in comparable)
@@ -367,7 +367,7 @@ def _weigh(finding: Finding, values: list[float]) -> Finding:
     return replace(finding, within=within, value=value, spread=(min(values), max(values)))
 
 
-def _differences(
+def differences(
     a: Record, b: Record, named: set[str]
 ) -> tuple[tuple[Difference, ...], tuple[Difference, ...]]:
     """Return the differences that a comparison may have, and those that forbid it."""

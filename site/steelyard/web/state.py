@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Generic, TypeVar
 
 from flask import current_app
 
@@ -15,6 +16,8 @@ from steelyard.live import Live
 from steelyard.settings import Settings
 
 EXTENSION = "steelyard"
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,19 @@ def judgements(claims: tuple[Claim, ...], records: Records | None = None) -> dic
     """Return the judgement of each claim, by the claim's id, in the order of the claims."""
     records = state().records if records is None else records
     return {claim.id: _judge(_Key(claim, records)) for claim in claims}
+
+
+class Same(Generic[T]):
+    """A value as the key of a cache, told apart by identity: it is never changed in place."""
+
+    def __init__(self, value: T) -> None:
+        self.value = value
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Same) and other.value is self.value
+
+    def __hash__(self) -> int:
+        return id(self.value)
 
 
 class _Key:
