@@ -176,7 +176,10 @@ def _shuffled_forever(pairs: tuple[Pair, ...], seed: int) -> Iterator[Pair]:
 
 
 def _pack(pairs: Iterator[Pair], tokenize: Tokenize, end: int, seq: int) -> Iterator[Row]:
-    """Yield rows of exactly `seq` tokens and their labels, cut from the endless stream of pairs."""
+    """Yield rows of exactly `seq` tokens and their labels, cut from the endless stream of pairs.
+
+    The first label of a row is never predicted; every row has another one.
+    """
     ids: list[int] = []
     labels: list[int] = []
     for pair in pairs:
@@ -184,7 +187,9 @@ def _pack(pairs: Iterator[Pair], tokenize: Tokenize, end: int, seq: int) -> Iter
         ids += prompt + answer
         labels += [IGNORED] * len(prompt) + answer
         while len(ids) >= seq:
-            yield ids[:seq], labels[:seq]
+            # A row cut out of one long prompt asks for nothing, and the mean of no losses is not a number.
+            if any(label != IGNORED for label in labels[1:seq]):
+                yield ids[:seq], labels[:seq]
             ids, labels = ids[seq:], labels[seq:]
     raise AssertionError("the stream of pairs never ends")
 

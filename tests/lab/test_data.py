@@ -95,6 +95,12 @@ def test_the_held_out_text_is_as_long_for_short_sequences_as_for_long_ones(text,
     assert [len(batch["input_ids"]) for batch in batches[:-1]] == [3] * (len(batches) - 1)
 
 
+def test_every_row_has_something_to_predict(text):
+    """Rows shorter than a prompt would give a mean over nothing, and the loss would be no number."""
+    for batch in data.held_out_batches(text, tokenize, 0, batch=1, seq=16):
+        assert (batch["labels"][:, 1:] != data.IGNORED).any()
+
+
 def test_columns_of_a_data_set_are_recognised_or_refused():
     """The usual pairs of columns, plain text, and a line that lists what is there instead."""
     rows = [{"instruction": "Add.", "output": "2"}, {"prompt": "p", "completion": "c"}, {"text": "t"}]
