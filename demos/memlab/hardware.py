@@ -56,6 +56,11 @@ def synchronize(device: torch.device) -> None:
         torch.cuda.synchronize(device)
 
 
+def reserved_bytes(device: torch.device) -> int | None:
+    """Return what PyTorch's allocator has taken from the GPU and keeps, in use or not; None on a CPU."""
+    return torch.cuda.memory_reserved(device) if device.type == "cuda" else None
+
+
 def gpu_held_bytes() -> int | None:
     """Return what the GPU holds for all processes by NVML's count, or None when NVML does not say."""
     used = _nvidia_smi("memory.used")  # in MiB

@@ -1,7 +1,8 @@
 """Run a demo: a fresh process for every run, progress on stderr, the result on stdout.
 
 The process that the user starts reads the command line and never loads torch. It starts itself (and
-`baseline.py` before itself) once per technique and seed; `memlab.runs` says how.
+`baseline.py` before itself) once per technique and seed; `memlab.runs` says how. A program that starts a demo
+follows it by `memlab.events`.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from memlab import ranks, readme, record
+from memlab.events import EVENTS, run_all
 from memlab.runs import JOB, PLAN, STAGES, Job, Run, outcome, start
 from memlab.setup import (
     ADAPTER_OPTIONS,
@@ -72,6 +74,8 @@ def main(
             runs = _plan(script, setup, theirs, usual, steps="step" in own)
             if PLAN in os.environ:
                 print(json.dumps([run.to_json() for run in runs]))
+            elif EVENTS in os.environ:
+                _leave(run_all(runs, folder_for(setup, script.parent)))
             else:
                 _parent(script, setup, runs, theirs)
     except UsageError as error:
@@ -100,6 +104,10 @@ def _parent(script: Path, setup: Setup, runs: list[Run], theirs: record.Record |
         report.show(shown, theirs=theirs, earlier=earlier)
         for path in picture.draw(shown, folders[0]):
             sys.stderr.write(f"wrote {_short(path)}\n")
+    _leave(records)
+
+
+def _leave(records: list[record.Record]) -> None:
     if any(one.status == "failed" for one in records):
         raise SystemExit(1)
 
@@ -199,14 +207,18 @@ def _child(technique: str, build: Build, setup: Setup, job: Job) -> None:
     os.dup2(2, 1)  # whatever a library prints belongs into the log
     tell(stage="load", done=0, of=1)
     try:
-        from memlab import measure
+        from memlab import hardware, measure
 
         run = measure.Run(technique, setup, seed=job.seed, command=job.command)
     except UsageError as error:
         tell(refused=str(error))
         return
     tell(begun=run.to_record("failed", None).model_dump_json())
-    result = run.measure(build, lambda stage, done, of: tell(stage=stage, done=done, of=of))
+
+    def progress(stage: str, done: int, of: int) -> None:
+        tell(stage=stage, done=done, of=of, reserved_bytes=hardware.reserved_bytes(run.lab.device))
+
+    result = run.measure(build, progress)
     tell(record=result.model_dump_json())
 
 

@@ -70,6 +70,7 @@ class Run:
 def start(run: Run, show: Any) -> list[record.Record]:
     """Run one child to its end and return its record, and those of its ranks after it.
 
+    At each stage, `show` is called with all that the child has said so far, the latest of each kind.
     Raises UsageError when the child refuses its input.
     """
     heard: dict[str, Any] = {}
@@ -89,7 +90,7 @@ def start(run: Run, show: Any) -> list[record.Record]:
                     message = json.loads(line)
                     heard |= message
                     if "stage" in message:
-                        show(message)
+                        show(heard)
             except BaseException:
                 child.kill()
                 raise

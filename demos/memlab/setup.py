@@ -11,12 +11,12 @@ import math
 import re
 import sys
 import tempfile
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal, NoReturn
 
-from memlab import record
+from memlab import described, record
 
 BUNDLED = "SmolLM2-135M-Instruct"
 DOCSTRINGS = "docstrings"
@@ -30,13 +30,14 @@ class UsageError(Exception):
 # ---- one option = one field ------------------------------------------------------------------------------
 
 
-def _whole(minimum: int) -> Callable[[str], int]:
-    def whole_number(text: str) -> int:
-        if not re.fullmatch(r"[+-]?\d{1,9}", text) or int(text) < minimum:
-            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from {minimum} up")
-        return int(text)
+@dataclass(frozen=True)
+class _whole:  # noqa: N801 (it stands where argparse has a function)
+    minimum: int
 
-    return whole_number
+    def __call__(self, text: str) -> int:
+        if not re.fullmatch(r"[+-]?\d{1,9}", text) or int(text) < self.minimum:
+            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from {self.minimum} up")
+        return int(text)
 
 
 def _positive(text: str) -> float:
@@ -62,7 +63,8 @@ class Setup:
         default=BUNDLED,
         metadata=_option(
             f"{BUNDLED} (a real model that pip brings), tiny (two random layers, for tests), a folder, "
-            "a config.json with --random-init, or a model on the Hugging Face hub (default: {default})",
+            "a config.json or llama-3.2-1b with --random-init, or a model on the Hugging Face hub "
+            "(default: {default})",
             "what is trained",
             metavar="NAME",
         ),
@@ -300,6 +302,7 @@ def _parser(technique: str, about: str, lr: float, lacking: Collection[str]) -> 
         add_help=False,
     )
     groups: dict[str, argparse._ArgumentGroup] = {}
+    defaults, options = {**SHARDING, "lr": lr}, []
     for option in fields(Setup):
         if option.name in lacking:
             continue
@@ -315,7 +318,9 @@ def _parser(technique: str, about: str, lr: float, lacking: Collection[str]) -> 
         for name, value in SHARDING.items():
             argument["help"] = argument["help"].replace(f"{{{name}}}", str(value))
         groups[group].add_argument(_flag(option.name), **argument)
+        options.append(described.described(option, defaults.get(option.name, option.default)))
     groups["where"].add_argument("-h", "--help", action="help", help="show this text and stop")
+    described.add_option(groups["where"], options)
     return parser
 
 
@@ -412,6 +417,9 @@ def _check_model(setup: Setup) -> None:
             raise UsageError("--random-init: tiny is random already; leave --random-init out")
     elif name == BUNDLED:
         bundled_gguf()
+    elif shape(name):
+        if not setup.random_init:
+            raise UsageError(f"--model {name}: is a shape without weights; add --random-init")
     elif path.is_dir():
         if not (path / "config.json").is_file():
             raise UsageError(
@@ -428,6 +436,12 @@ def _check_model(setup: Setup) -> None:
         _check_hub(name)
     else:
         raise UsageError(f"--model {name}: no such folder or file, and not a name; see --help")
+
+
+def shape(name: str) -> Path | None:
+    """Return the configuration that comes with the lab under this name, or None."""
+    path = Path(__file__).parent / "shapes" / f"{name}.json"
+    return path if re.fullmatch(r"[\w.-]+", name) and path.is_file() else None
 
 
 def bundled_gguf() -> Path:
