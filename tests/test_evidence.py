@@ -71,7 +71,7 @@ def test_a_claim_without_records_is_not_measured_yet_and_says_what_is_missing():
     judged = judge(claim("open", {**THIRTY_PERCENT, "within": [0.9, None]}), records(baseline()))
 
     assert (judged.verdict, judged.contradiction) == ("open", None)
-    assert judged.findings[0].why == "no record of lora"
+    assert str(judged.findings[0].why) == "no record of lora"
 
 
 def test_a_test_that_nothing_decides_leaves_a_two_sided_claim_open():
@@ -147,7 +147,7 @@ def test_a_cpu_is_never_compared_with_a_gpu():
     )
 
     assert judged.verdict == "open"
-    assert "device (cpu and cuda)" in judged.findings[0].why
+    assert "device (cpu and cuda)" in str(judged.findings[0].why)
 
 
 @pytest.mark.parametrize(
@@ -173,7 +173,7 @@ def test_setups_that_differ_are_refused_by_the_name_of_the_field(field, other):
     )
 
     assert judged.verdict == "open"
-    assert judged.findings[0].why.startswith(
+    assert str(judged.findings[0].why).startswith(
         f"nothing to compare with: the closest records differ in {field} ("
     )
 
@@ -185,7 +185,7 @@ def test_versions_count_as_setup():
         records(baseline(), make_record("lora", versions=newer)),
     )
 
-    assert "version of torch (2.14.0 and 2.13.0)" in judged.findings[0].why
+    assert "version of torch (2.14.0 and 2.13.0)" in str(judged.findings[0].why)
 
 
 def test_what_a_technique_brings_with_it_may_differ_and_is_listed(pair):
@@ -207,7 +207,7 @@ def test_two_adapters_of_different_rank_are_compared_only_when_the_test_names_bo
         given,
     )
 
-    assert "rank (8 and 16)" in silent.findings[0].why
+    assert "rank (8 and 16)" in str(silent.findings[0].why)
     assert (named.verdict, named.findings[0].value) == ("holds", 0.6)
 
 
@@ -219,7 +219,7 @@ def test_a_field_named_on_one_side_only_still_has_to_agree():
     }
     judged = judge(claim("open", test), records(baseline(precision="bf16"), make_record("lora")))
 
-    assert "precision (mixed and bf16)" in judged.findings[0].why
+    assert "precision (mixed and bf16)" in str(judged.findings[0].why)
 
 
 def test_setups_that_disagree_decide_nothing_until_the_test_chooses():
@@ -242,7 +242,7 @@ def test_failed_runs_and_runs_out_of_memory_never_give_a_figure():
         records(baseline(), make_record("lora", status="oom")),
     )
 
-    assert judged.findings[0].why == "no record of lora"
+    assert str(judged.findings[0].why) == "no record of lora"
 
 
 def test_the_records_of_single_ranks_are_no_evidence_beside_the_record_of_all():
@@ -273,7 +273,7 @@ def test_repeats_are_compared_seed_by_seed_and_give_median_and_spread():
 def test_fewer_repeats_than_asked_for_decide_nothing(pair):
     judged = judge(claim("open", {**THIRTY_PERCENT, "within": [0, 1], "seeds": 3}), pair)
 
-    assert judged.findings[0].why == "1 of the 3 repeats asked for are on both sides"
+    assert str(judged.findings[0].why) == "1 of the 3 repeats asked for are on both sides"
 
 
 def test_a_single_value_is_taken_from_all_repeats():
@@ -302,7 +302,7 @@ def test_a_single_value_is_taken_from_all_repeats():
 def test_a_test_that_cannot_be_decided_says_why(pair, test, why):
     judged = judge(claim("open", test), pair)
 
-    assert ("open", why) == (judged.verdict, judged.findings[0].why)
+    assert ("open", why) == (judged.verdict, str(judged.findings[0].why))
 
 
 # ---- files ----------------------------------------------------------------------------------------------

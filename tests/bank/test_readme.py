@@ -9,7 +9,7 @@ from typing import get_args
 import pytest
 import yaml
 
-from questions import parsed
+from questions import parsed, question_text
 from steelyard.bank.checks import check
 from steelyard.bank.codes import CODES
 from steelyard.bank.frontmatter import FrontMatter
@@ -17,7 +17,7 @@ from steelyard.bank.headings import HEADINGS
 from steelyard.bank.load import load
 from steelyard.bank.model import TECHNIQUES, Claim, Scoring, Test, Verdict
 from steelyard.bank.parse import parse, parse_quiz
-from steelyard.evidence import Records
+from steelyard.evidence import PAIRED, Records
 
 README = (Path(__file__).parents[2] / "questions" / "README.md").read_text(encoding="utf-8")
 
@@ -50,6 +50,19 @@ def test_the_example_of_front_matter_gives_every_key_and_is_valid():
     assert set(FrontMatter.model_fields) == set(yaml.safe_load(front))
     assert parsed(front=front.strip(), answer="## Answer\nA, B\n").problems == ()
     assert all(technique in front for technique in TECHNIQUES)
+
+
+def test_the_examples_of_tests_are_valid_and_show_every_form(tmp_path):
+    (given,) = blocks("yaml tests")
+    tests = [Test.model_validate(test) for test in yaml.safe_load(given)]
+    front = "claims:\n- id: a\n  says: x\n  tests:\n" + "".join(f"  {line}\n" for line in given.splitlines())
+    (tmp_path / "q.md").write_text(question_text(front=front.rstrip()), encoding="utf-8")
+
+    assert check(load(tmp_path, shown=""), Records({})) == ()
+    forms = {test.take for test in tests if test.of}
+    assert set(get_args(Test.model_fields["take"].annotation)) == forms
+    assert PAIRED.keys() <= {test.metric for test in tests}
+    assert any(test.compute for test in tests) and any(test.cite for test in tests)
 
 
 def test_the_example_of_a_quiz_is_read():

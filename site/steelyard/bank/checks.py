@@ -13,7 +13,7 @@ from steelyard.bank.answer import comparable
 from steelyard.bank.model import TECHNIQUES, Bank, Claim, Problem, Question, Selection, Test, Text
 from steelyard.bank.prose import Mention, numbers, scan
 from steelyard.bank.report import did_you_mean, quoted
-from steelyard.evidence import SELECTORS, Records, judge
+from steelyard.evidence import METRICS, PAIRED, SELECTORS, Records, judge
 from steelyard.markdown import HTML_TAGS
 
 CHANCE = 0.01
@@ -40,6 +40,14 @@ def check(bank: Bank, records: Records) -> tuple[Problem, ...]:
     found += _repeated(bank)
     found += _patterns(bank)
     return tuple(sorted(set(found)))
+
+
+def contradictions(bank: Bank, records: Records) -> tuple[Problem, ...]:
+    """Return what the evidence says against the bank (E040), by file and line."""
+    judged = (
+        problem for versions in bank.questions.values() for problem in _judged(versions.values(), records)
+    )
+    return tuple(sorted(problem for problem in judged if problem.is_error))
 
 
 def _question(bank: Bank, question: Question) -> Iterator[Problem]:
@@ -89,6 +97,13 @@ def _halves(question: Question, claim: Claim) -> Iterator[Problem]:
 def _test(question: Question, test: Test) -> Iterator[Problem]:
     for selection in (test.of, test.against):
         yield from _selection(question, test.line, selection or {})
+    for name, known in ((test.metric, METRICS | PAIRED.keys()), (test.whole, METRICS)):
+        if name is not None and name not in known:
+            message = f"no record has a number {quoted(name)}{did_you_mean(name, known)}"
+            yield Problem(question.path, test.line, 1, "E006", message)
+    if test.metric in PAIRED and test.against is None:
+        message = f"{test.metric} is a number of two runs: say against what"
+        yield Problem(question.path, test.line, 1, "E006", message)
 
 
 def _selection(question: Question, line: int, selection: Selection) -> Iterator[Problem]:

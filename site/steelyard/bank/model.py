@@ -71,12 +71,19 @@ class Test(_Part):
 
     of: Selection | None = None
     against: Selection | None = None
-    take: Literal["saving", "ratio", "value"] = "value"
-    """saving = 1 - of/against, ratio = of/against; given `against`, the default is `saving`."""
+    take: Literal["saving", "ratio", "difference", "fraction", "value"] = "value"
+    """saving = 1 - of/against, ratio = of/against, difference = of - against; fraction = metric/whole.
+
+    Given `against`, the default is `saving`.
+    """
     metric: Annotated[str, Field(max_length=100)] = "memory.peak_bytes"
-    """A path in the record, or a derived quantity such as `steps_to_loss`."""
+    """A path in the record, or a number of two records: `steps_to_loss`, `loss_at_equal_seconds`."""
+    whole: Annotated[str, Field(max_length=100)] | None = None
+    """A path in the same record: that of which a fraction is a fraction."""
     seeds: Annotated[int, Field(ge=1, le=1000)] = 1
     """How many repeats with different seeds each side needs."""
+    steps: Annotated[int, Field(ge=1)] = 1
+    """How many steps each run needs to have made, the warm-up not counted."""
     compute: Annotated[str, Field(max_length=200, pattern=r"^[0-9eE.+\-*/() ]+$")] | None = None
     cite: Annotated[str, Field(min_length=1, max_length=200)] | None = None
     value: float | None = None
@@ -104,8 +111,12 @@ class Test(_Part):
             raise ValueError("a test needs exactly one of of, compute, cite")
         if self.of is None and self.against is not None:
             raise ValueError("against goes with of")
-        if (self.take != "value") != (self.against is not None):
-            raise ValueError("take: saving and take: ratio go with against, take: value without")
+        if (self.take in ("saving", "ratio", "difference")) != (self.against is not None):
+            raise ValueError(
+                "take: saving, ratio and difference go with against, take: value and fraction without"
+            )
+        if (self.take == "fraction") != (self.whole is not None):
+            raise ValueError("take: fraction needs whole, and whole goes only with it")
         for side in (self.of, self.against):
             if side is not None and not isinstance(side.get("technique"), str):
                 raise ValueError("of and against need a technique")
