@@ -7,6 +7,7 @@ from flask import Flask
 from steelyard.settings import Settings
 from steelyard.web import (
     attempts,
+    compare,
     database,
     errors,
     filters,
@@ -23,7 +24,17 @@ from steelyard.web import (
 )
 from steelyard.web.state import EXTENSION, State
 
-BLUEPRINTS = (home.bp, quizzes.bp, questions.bp, attempts.bp, techniques.bp, runs.bp, media.bp, health.bp)
+BLUEPRINTS = (
+    home.bp,
+    quizzes.bp,
+    questions.bp,
+    attempts.bp,
+    techniques.bp,
+    compare.bp,
+    runs.bp,
+    media.bp,
+    health.bp,
+)
 
 
 def create_app(settings: Settings | None = None) -> Flask:

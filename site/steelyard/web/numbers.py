@@ -57,6 +57,16 @@ def difference(value: float) -> str:
     return _decimal(value, "+0.000;−0.000")
 
 
+def per_parameter(value: float) -> str:
+    """Return bytes for each parameter, to three decimals."""
+    return _decimal(value, "#,##0.000")
+
+
+def deviation(fraction: float) -> str:
+    """Return how far a figure lies above (+) or below (−) what was expected: `+0.15%`."""
+    return format_percent(fraction, format="+#,##0.00%;−#,##0.00%", locale=get_locale())
+
+
 def plain(value: float) -> str:
     """Return a number without a unit: a whole one in full, any other to four figures."""
     if value == int(value):

@@ -1,34 +1,31 @@
-"""Runs side by side: what the technique pages' tables and charts show, straight from the records."""
+"""Runs side by side: what the technique pages' tables show, straight from the records."""
 
 from __future__ import annotations
 
-import statistics
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from flask_babel import gettext as _
 
-from steelyard.bank.model import Claim, Test
-from steelyard.evidence import Difference, Group, Records, judge, metric
-from steelyard.web import numbers
-from steelyard.web.cards import change, title
+from steelyard.evidence import Difference, Group
+from steelyard.web.cells import STEP, cell, changed, median
 from steelyard.web.charts.draw import Arm
-from steelyard.web.pages import BASELINE
-from steelyard.web.wording import formatter, metric_words
+from steelyard.web.languages import language
+from steelyard.web.state import Same
+from steelyard.web.wording import metric_words
+from steelyard.web.works import HELD_OUT, Work, labels, plain_label
 
-DEVICES = ("cuda", "cpu", "fake")
-"""The stronger evidence first."""
-
-STEP = "speed.step_seconds.median"
+PEAK = "memory.peak_bytes"
 
 METRICS = (
-    "memory.peak_bytes",
+    PEAK,
     "memory.static_bytes",
     "memory.load_peak_bytes",
     STEP,
     "learning.trainable_parameters",
     "learning.eval_loss_before",
-    "learning.eval_loss_after",
+    HELD_OUT,
 )
 
 
@@ -42,10 +39,11 @@ class Row:
 
 @dataclass(frozen=True)
 class Table:
-    """A technique's repeats, beside the baseline's that may be compared with them, if there are any."""
+    """A technique's repeats, beside those that they may be compared with, if there are any."""
 
     groups: tuple[Group, ...]
-    """The baseline's, if any, and then the technique's."""
+    """What it is compared with, if anything, and then the technique's."""
+    labels: tuple[str, ...]
     differences: tuple[Difference, ...]
     rows: tuple[Row, ...]
     saving: float | None = None
@@ -57,103 +55,105 @@ class Table:
         return self.groups[-1]
 
     @property
+    def label(self) -> str:
+        """What tells the technique's own repeats apart from its others in this work."""
+        return self.labels[-1]
+
+    @property
+    def special(self) -> bool:
+        """Whether it takes more than the technique and its precision to tell these repeats apart."""
+        return self.label != plain_label(self.group)
+
+    @property
     def compared(self) -> bool:
         return len(self.groups) > 1
 
     @property
     def peak(self) -> str:
         """The technique's own peak, with its spread."""
-        return next(row.cells[len(self.groups) - 1] for row in self.rows if row.metric == METRICS[0])
+        return next(row.cells[len(self.groups) - 1] for row in self.rows if row.metric == PEAK)
 
     @property
     def arms(self) -> tuple[Arm, ...]:
-        return tuple(Arm(arm_words(group), group.first) for group in self.groups)
-
-    @property
-    def work(self) -> tuple[object, ...]:
-        """What charts must have in common to share an axis."""
-        setup, device = self.group.first.setup, self.group.first.device
-        return device.kind, device.name, setup.model, setup.batch, setup.seq
+        return tuple(Arm(label, group.first) for label, group in zip(self.labels, self.groups, strict=True))
 
 
-def arm_words(group: Group) -> str:
-    """Return how a chart and a table name repeats: the technique and the precision."""
-    precision = _("mixed") if group.first.setup.precision == "mixed" else _("bf16")
-    return _("%(technique)s, %(precision)s", technique=title(group.first.technique), precision=precision)
+@dataclass(frozen=True)
+class OverviewRow:
+    label: str
+    cells: tuple[str, ...]
+    runs: tuple[str, ...]
 
 
-def tables(technique: str, records: Records) -> tuple[Table, ...]:
-    """Return every group of repeats of a technique: the strongest evidence first, then mixed precision."""
-    by_runs = {group.ids: group for group in records.groups}
-    compared = list(_pairs(technique, records, by_runs)) if technique != BASELINE else []
-    seen = {table.group.ids for table in compared}
-    alone = [
-        Table((group,), (), _rows((group,)))
-        for group in by_runs.values()
-        if group.first.technique == technique and group.ids not in seen
-    ]
-    return tuple(sorted([*compared, *alone], key=_order))
+@dataclass(frozen=True)
+class Overview:
+    """Many repeats of one work: one below the other, the metrics side by side."""
+
+    columns: tuple[str, ...]
+    rows: tuple[OverviewRow, ...]
 
 
-def _order(table: Table) -> tuple[object, ...]:
-    first = table.group.first
-    return DEVICES.index(first.device.kind), table.work, first.setup.precision != "mixed", not table.compared
+FEW = 4
+"""More tables than these are one overview, and of their savings the last stands for all."""
 
 
-def _pairs(technique: str, records: Records, by_runs: dict[tuple[str, ...], Group]) -> Iterator[Table]:
-    """Yield what `evidence` finds comparable: a table never sets side by side what a claim may not."""
-    group_of = {id: group for group in by_runs.values() for id in group.ids}
-    for device in DEVICES:
-        test = Test(
-            of={"technique": technique, "device": device},
-            against={"technique": BASELINE, "device": device},
-            take="saving",
-            within=(None, 1.0),
+def furthest(found: Sequence[Table]) -> tuple[Table, ...]:
+    """Return the tables whose saving is put on the scale.
+
+    Of many, that is the last: it goes furthest (the whole stack, or the highest stage on the most ranks).
+    """
+    compared = tuple(table for table in found if table.saving is not None)
+    return compared if len(compared) <= FEW else compared[-1:]
+
+
+def tables(technique: str, work: Work) -> tuple[Table, ...]:
+    """Return a table for each of a technique's repeats in a work."""
+    return _tables(technique, Same(work), language())
+
+
+@lru_cache(maxsize=256)
+def _tables(technique: str, work: Same[Work], language: str) -> tuple[Table, ...]:
+    own = work.value.of(technique)
+    pairs = [(group, work.value.reference(group)) for group in own]
+    shown = list({group.ids: group for group in (*own, *(pair[0] for _, pair in pairs if pair))}.values())
+    name = dict(zip((group.ids for group in shown), labels(shown), strict=True))
+    found = []
+    for group, pair in pairs:
+        if pair is None:
+            found.append(Table((group,), (name[group.ids],), (), _rows((group,))))
+            continue
+        against, differing = pair
+        before, after = median(against, PEAK), median(group, PEAK)
+        found.append(
+            Table(
+                (against, group),
+                (name[against.ids], name[group.ids]),
+                differing,
+                _rows((against, group)),
+                1 - after / before if before and after is not None else None,
+            )
         )
-        for finding in judge(
-            Claim(id="peak", says=technique, verdict="holds", tests=(test,)), records
-        ).findings:
-            if finding.value is not None:
-                groups = group_of[finding.against_runs[0]], group_of[finding.runs[0]]
-                yield Table(groups, finding.differences, _rows(groups), finding.value)
+    return tuple(found)
+
+
+def overview(groups: Sequence[Group], work: Work) -> Overview:
+    """Return these repeats of one work below each other, and what each saved of the peak."""
+    shown = [path for path in METRICS if any(median(group, path) is not None for group in groups)]
+    rows = []
+    for label, group in zip(labels(groups), groups, strict=True):
+        pair = work.reference(group)
+        saved = changed(pair[0], group, PEAK) if pair else "–"
+        rows.append(OverviewRow(label, (saved, *(cell(group, path) for path in shown)), group.ids))
+    return Overview((_("peak, compared"), *map(metric_words, shown)), tuple(rows))
 
 
 def _rows(groups: tuple[Group, ...]) -> tuple[Row, ...]:
     rows = []
     for path in METRICS:
-        values = [_values(group, path) for group in groups]
-        if not any(values):
+        if all(median(group, path) is None for group in groups):
             continue
-        cells = [_cell(group, path) for group in groups]
+        cells = [cell(group, path) for group in groups]
         if len(groups) > 1:
-            cells.append(_change(values[0], values[1], path))
+            cells.append(changed(groups[0], groups[1], path))
         rows.append(Row(path, metric_words(path), tuple(cells)))
     return tuple(rows)
-
-
-def _values(group: Group, path: str) -> list[float]:
-    found = (metric(record, path) for _id, record in group.runs.values())
-    return [value for value in found if value is not None]
-
-
-def _cell(group: Group, path: str) -> str:
-    values = _values(group, path)
-    if not values:
-        return "–"
-    # Steps of one run lie further apart than runs do, so the spread of a time is theirs.
-    ends = ("speed.step_seconds.min", "speed.step_seconds.max") if path == STEP else (path,)
-    spread = [value for end in ends for value in _values(group, end)]
-    middle, low, high = map(formatter(path), (statistics.median(values), min(spread), max(spread)))
-    return middle if low == high else _("%(median)s (%(low)s to %(high)s)", median=middle, low=low, high=high)
-
-
-def _change(baseline: list[float], technique: list[float], path: str) -> str:
-    if not baseline or not technique:
-        return "–"
-    before, after = statistics.median(baseline), statistics.median(technique)
-    if "loss" in path:
-        same = numbers.loss(before) == numbers.loss(after)
-        return _("the same") if same else numbers.difference(after - before)
-    if not before:
-        return "–"
-    return _("the same") if before == after else change(1 - after / before)

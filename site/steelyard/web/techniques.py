@@ -12,12 +12,13 @@ from markupsafe import Markup
 from steelyard.bank.model import Bank, Claim, Question, Text
 from steelyard.evidence import Judgement
 from steelyard.web import cards, numbers, pages, wording
-from steelyard.web.charts.memory import peak_chart, timeline_chart
+from steelyard.web.figures import figures
 from steelyard.web.languages import language
 from steelyard.web.listing import Line, changes, listing
 from steelyard.web.render import render
 from steelyard.web.state import judgements, state
-from steelyard.web.tables import Table, tables
+from steelyard.web.tables import Table, furthest, tables
+from steelyard.web.works import works_of
 
 bp = Blueprint("techniques", __name__)
 
@@ -47,20 +48,22 @@ class Entry:
     name: str
     page: pages.Page
     tables: tuple[Table, ...]
+    scale: tuple[Table, ...]
 
 
 @bp.get("/techniques")
 def index() -> str:
     """Show every technique with what it saved, in which precision and on which device."""
-    records = state().records
     entries = [
-        Entry(name, pages.page(name, language()), tables(name, records)) for name in pages.techniques()
+        Entry(name, pages.page(name, language()), found, furthest(found))
+        for name in pages.techniques()
+        for found in [_head(name)]
     ]
     return render_template(
         "techniques/index.html",
         entries=entries,
         render=render,
-        problems=() if state().settings.public else records.problems,
+        problems=() if state().settings.public else state().records.problems,
     )
 
 
@@ -70,10 +73,6 @@ def show(name: str) -> str:
     if name not in pages.techniques():
         abort(404)
     page = pages.page(name, language())
-    found = tables(name, state().records)
-    # Runs of one work on one device share the charts' axes; the strongest evidence is drawn.
-    drawn = [table for table in found if table.work == found[0].work]
-    arms = list({arm.label: arm for table in drawn for arm in table.arms}.values())
     claims = judgements(tuple(_claims(name, page, state().bank)))
     source = pages.script(name)
     return render_template(
@@ -82,14 +81,19 @@ def show(name: str) -> str:
         page=page,
         lead=_rendered(page.lead, page, claims),
         text=_rendered(page.body, page, claims),
-        tables=found,
-        peak=peak_chart(arms, "peak-"),
-        timeline=timeline_chart(drawn[0].arms, "step-") if drawn else None,
+        tables=_head(name),
+        scale=furthest(_head(name)),
+        figures=figures(name),
         listing=listing(source),
         changes=_changes(name, source),
         claims=claims,
         questions=_questions(name, state().bank),
     )
+
+
+def _head(name: str) -> tuple[Table, ...]:
+    """Return the tables of the work that heads a technique's page."""
+    return next((tables(name, work) for work in works_of(name, state().records)), ())
 
 
 def _changes(name: str, source: str) -> tuple[tuple[Line, ...], ...]:

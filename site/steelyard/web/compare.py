@@ -1,0 +1,120 @@
+"""Every technique side by side, on the same work: one number, one device, one setup."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+from flask import Blueprint, render_template, request
+from flask_babel import ngettext
+
+from steelyard.evidence import Difference, Records
+from steelyard.web.cells import STEP, median
+from steelyard.web.charts.bars import bar_chart
+from steelyard.web.charts.curves import Rates, curves, curves_chart, rates
+from steelyard.web.charts.draw import Arm, Chart
+from steelyard.web.charts.memory import peak_chart
+from steelyard.web.languages import language
+from steelyard.web.state import Same, state
+from steelyard.web.tables import PEAK, Overview, overview
+from steelyard.web.wording import work_words
+from steelyard.web.works import HELD_OUT, Work, apart, labels, works
+
+bp = Blueprint("compare", __name__)
+
+METRICS = (
+    PEAK,
+    "memory.static_bytes",
+    "memory.load_peak_bytes",
+    "memory.process_bytes",
+    STEP,
+    "speed.tokens_per_second",
+    "learning.trainable_parameters",
+    HELD_OUT,
+)
+"""What the page can compare."""
+
+CLOSEST = 6
+"""How many other works the page lists at most."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One work, and what a metric was in each of its arms."""
+
+    work: Work
+    metrics: tuple[str, ...]
+    """Those that the work's runs have."""
+    chart: Chart | None
+    parts: Chart | None
+    """Of the peak, what it consists of."""
+    overview: Overview
+    curves: Chart | None
+    rates: Rates | None
+    apart: tuple[tuple[Work, tuple[Difference, ...]], ...]
+    """The closest other works, and in what they differ."""
+
+
+@bp.get("/compare")
+def show() -> str:
+    """Compare the arms of one work. What the address asks for in vain is answered by the first there is."""
+    found = works(state().records)
+    devices = {_device(work): work.first.device for work in found}
+    asked = next((work for work in found if work.key == request.args.get("setup")), None)
+    device = request.args.get("device")
+    if device not in devices:
+        device = _device(asked) if asked else next(iter(devices), None)
+    there = [work for work in found if _device(work) == device]
+    work = asked if asked in there else next(iter(there), None)
+    metric = request.args.get("metric")
+    metric = metric if metric in METRICS else PEAK
+    return render_template(
+        "compare/show.html",
+        devices=devices,
+        device=device,
+        choices=_choices(there),
+        metric=metric,
+        comparison=_compared(Same(state().records), work.key, metric, language()) if work else None,
+    )
+
+
+@lru_cache(maxsize=64)
+def _compared(records: Same[Records], key: str, metric: str, language: str) -> Comparison:
+    found = works(records.value)
+    work = next(work for work in found if work.key == key)
+    metrics = tuple(path for path in METRICS if any(median(group, path) is not None for group in work.groups))
+    arms = [Arm(label, group.first) for label, group in zip(labels(work.groups), work.groups, strict=True)]
+    others = sorted(
+        ((other, apart(work, other)) for other in found if other is not work), key=lambda pair: len(pair[1])
+    )
+    return Comparison(
+        work,
+        metrics,
+        bar_chart(work.groups, work, metric, "bar-"),
+        peak_chart(arms, "peak-") if metric == PEAK else None,
+        overview(work.groups, work),
+        curves_chart(curves(work), "curve-"),
+        rates(work),
+        tuple(others[:CLOSEST]),
+    )
+
+
+def _choices(there: list[Work]) -> dict[str, str]:
+    """Return a name for each work on one device, by its key."""
+    words = [
+        f"{work_words(setup)} · {ngettext('%(num)s step', '%(num)s steps', setup.steps)}"
+        for setup in (work.first.setup for work in there)
+    ]
+    named = {}
+    for work, name in zip(there, words, strict=True):
+        twins = [
+            other for other, same in zip(there, words, strict=True) if same == name and other is not work
+        ]
+        own = dict.fromkeys(f"{d.field} {d.of}" for twin in twins for d in apart(work, twin))
+        named[work.key] = " · ".join([name, *own])
+    return named
+
+
+def _device(work: Work) -> str:
+    """Return a device's name in an address: its kind, and what it is called."""
+    return f"{work.first.device.kind}: {work.first.device.name}"
