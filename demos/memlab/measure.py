@@ -152,8 +152,6 @@ class Trainer:
         with torch.no_grad(), self.lab.autocast():
             for batch in batches:
                 predicted = int((batch["labels"][:, 1:] != data.IGNORED).sum())
-                if not predicted:  # a short batch can lie within one long question; its mean is 0 / 0
-                    continue
                 total += self.model(**batch).loss.item() * predicted
                 tokens += predicted
         self.model.train()
