@@ -9,7 +9,7 @@ from flask import Blueprint, render_template, request
 from flask_babel import ngettext
 
 from steelyard.evidence import Difference, Records
-from steelyard.web.cells import STEP, median
+from steelyard.web.cells import STEP, changed, median
 from steelyard.web.charts.bars import bar_chart
 from steelyard.web.charts.curves import Rates, curves, curves_chart, rates
 from steelyard.web.charts.draw import Arm, Chart
@@ -46,8 +46,6 @@ class Comparison:
     metrics: tuple[str, ...]
     """Those that the work's runs have."""
     chart: Chart | None
-    parts: Chart | None
-    """Of the peak, what it consists of."""
     overview: Overview
     curves: Chart | None
     rates: Rates | None
@@ -83,20 +81,27 @@ def _compared(records: Same[Records], key: str, metric: str, language: str) -> C
     found = works(records.value)
     work = next(work for work in found if work.key == key)
     metrics = tuple(path for path in METRICS if any(median(group, path) is not None for group in work.groups))
-    arms = [Arm(label, group.first) for label, group in zip(labels(work.groups), work.groups, strict=True)]
     others = sorted(
         ((other, apart(work, other)) for other in found if other is not work), key=lambda pair: len(pair[1])
     )
     return Comparison(
         work,
         metrics,
-        bar_chart(work.groups, work, metric, "bar-"),
-        peak_chart(arms, "peak-") if metric == PEAK else None,
+        _peaks(work) if metric == PEAK else bar_chart(work.groups, work, metric, "bar-"),
         overview(work.groups, work),
         curves_chart(curves(work), "curve-"),
         rates(work),
         tuple(others[:CLOSEST]),
     )
+
+
+def _peaks(work: Work) -> Chart | None:
+    """Return the peaks by kind, each with how far it lies from what it may be compared with."""
+    arms = []
+    for label, group in zip(labels(work.groups), work.groups, strict=True):
+        pair = work.reference(group)
+        arms.append(Arm(label, group.first, changed(pair[0], group, PEAK) if pair else None))
+    return peak_chart(arms, "peak-")
 
 
 def _choices(there: list[Work]) -> dict[str, str]:

@@ -63,7 +63,7 @@ def _figures(technique: str, records: Same[Records], language: str) -> Figures |
         found if len(found) <= FEW else (),
         overview(groups, head) if len(found) > FEW else None,
         waterfall_chart(built, "fall-"),
-        ranks_chart(head.of(technique), "rank-"),
+        ranks_chart([group.first for group in head.of(technique)], "rank-"),
         None if built else peak_chart(arms, "peak-"),
         timeline_chart((furthest(found) or found)[0].arms, "step-"),
         bar_chart(groups, head, STEP, "time-"),

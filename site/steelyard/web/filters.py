@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from math import floor
 from urllib.parse import quote
 
@@ -29,6 +29,7 @@ def init_app(app: Flask, settings: Settings) -> None:
         scale_low=scale_low,
         selection=selection,
         technique=cards.title,
+        universal=universal,
         whole_percent=whole_percent,
         work=wording.work_words,
     )
@@ -45,6 +46,11 @@ def whole_percent(fraction: float) -> str:
 
 def day(moment: datetime) -> str:
     return format_date(moment, "long")
+
+
+def universal(moment: datetime) -> str:
+    """Return a moment in the time zone that needs no place, and say so."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC")
 
 
 def fill(pattern: str, path: str, line: int) -> str:

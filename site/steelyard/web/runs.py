@@ -5,13 +5,20 @@ from __future__ import annotations
 from flask import Blueprint, Response, abort, render_template
 
 from memlab.record import Record, schema
-from steelyard.evidence import replay
+from steelyard.evidence import Group, replay
 from steelyard.web.cards import title
+from steelyard.web.charts.curves import LEAST_STEPS, Curve, curves_chart
 from steelyard.web.charts.draw import Arm
 from steelyard.web.charts.memory import peak_chart, timeline_chart
+from steelyard.web.charts.ranks import STATES, kept, paper, state_words
+from steelyard.web.numbers import per_parameter
 from steelyard.web.state import state
+from steelyard.web.works import arm_words
 
 bp = Blueprint("runs", __name__)
+
+for helper in (kept, paper, per_parameter, state_words):
+    bp.add_app_template_global(helper)
 
 
 @bp.get("/runs/<path:id>")
@@ -24,6 +31,8 @@ def show(id: str) -> str | Response | tuple[str, int]:
         return render_template("runs/broken.html", id=id, problems=problems), 503
     record = _record(id)
     arms = [Arm(title(record.technique), record)]
+    curve = Curve(title(record.technique), Group({record.setup.seed: (id, record)}))
+    long = record.setup.steps >= LEAST_STEPS and curve.points
     return render_template(
         "runs/show.html",
         id=id,
@@ -31,6 +40,10 @@ def show(id: str) -> str | Response | tuple[str, int]:
         command=replay(id, record),
         peak=peak_chart(arms, "peak-"),
         timeline=timeline_chart(arms, "step-"),
+        curve=curves_chart([curve], "curve-") if long else None,
+        arm=arm_words(record.setup),
+        ranks=_ranks(record),
+        states=STATES,
     )
 
 
@@ -45,6 +58,19 @@ def _record(id: str) -> Record:
     if record is None:
         abort(404)
     return record
+
+
+def _ranks(record: Record) -> list[tuple[str, Record]]:
+    """Return the records of one run on several ranks: that of all of them, and then those of single ranks."""
+    if record.setup.ranks == 1:
+        return []
+    found = [
+        (id, other)
+        for id, other in state().records.by_id.items()
+        if (other.technique, other.device) == (record.technique, record.device)
+        and other.setup.model_copy(update={"rank_index": record.setup.rank_index}) == record.setup
+    ]
+    return sorted(found, key=lambda one: -1 if one[1].setup.rank_index is None else one[1].setup.rank_index)
 
 
 def _json(text: str) -> Response:

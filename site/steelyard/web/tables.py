@@ -18,13 +18,15 @@ from steelyard.web.works import HELD_OUT, Work, labels, plain_label
 
 PEAK = "memory.peak_bytes"
 
+BEFORE = "learning.eval_loss_before"
+
 METRICS = (
     PEAK,
     "memory.static_bytes",
     "memory.load_peak_bytes",
     STEP,
     "learning.trainable_parameters",
-    "learning.eval_loss_before",
+    BEFORE,
     HELD_OUT,
 )
 
@@ -138,7 +140,11 @@ def _tables(technique: str, work: Same[Work], language: str) -> tuple[Table, ...
 
 def overview(groups: Sequence[Group], work: Work) -> Overview:
     """Return these repeats of one work below each other, and what each saved of the peak."""
-    shown = [path for path in METRICS if any(median(group, path) is not None for group in groups)]
+    shown = [
+        path
+        for path in METRICS
+        if path != BEFORE and any(median(group, path) is not None for group in groups)
+    ]
     rows = []
     for label, group in zip(labels(groups), groups, strict=True):
         pair = work.reference(group)

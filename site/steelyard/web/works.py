@@ -8,7 +8,7 @@ stack, the precision): that tells its *arms* apart, and stands in their labels.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Any
@@ -16,12 +16,12 @@ from typing import Any
 from flask_babel import gettext as _
 
 from memlab.record import STEPS, TECHNIQUE_FIELDS, Record, Setup
-from steelyard.evidence import Difference, Group, Records, differences
+from steelyard.evidence import Difference, Group, Records, differences, tuned
 from steelyard.web import numbers
 from steelyard.web.cards import title
-from steelyard.web.cells import median
 from steelyard.web.pages import BASELINE
 from steelyard.web.state import Same
+from steelyard.web.wording import rate_words, step_words
 
 DEVICES = ("cuda", "cpu", "fake")
 """The stronger evidence first."""
@@ -71,12 +71,13 @@ class Work:
             if other.first.setup.precision == setup.precision
             and (not sharded or (other.first.setup.stage == 0 and other.first.setup.ranks == setup.ranks))
         ]
-        # A step of the stack is called by what it changes, and a shard by its stage.
-        named = {"stage", "offload"} if sharded else TECHNIQUE_FIELDS if setup.step else set()
-        found = [(other, differences(group.first, other.first, set(named))) for other in others]
-        allowed = {other.ids: listed for other, (listed, refused) in found if not refused}
-        chosen = best(other for other in others if other.ids in allowed and other is not group)
-        return (chosen, allowed[chosen.ids]) if chosen else None
+        for other, _rates in tuned(others):
+            allowed, refused = differences(
+                group.first, other.first, {"stage", "offload"} if sharded else set()
+            )
+            if not refused and other.arm != group.arm:
+                return other, allowed
+        return None
 
 
 def works(records: Records) -> tuple[Work, ...]:
@@ -109,11 +110,6 @@ def apart(a: Work, b: Work) -> tuple[Difference, ...]:
         for name in names
         if mine.get(name) != theirs.get(name)
     )
-
-
-def best(groups: Iterable[Group]) -> Group | None:
-    """Return the repeats that speak for several arms: most seeds, then the lowest held-out loss."""
-    return min(groups, key=lambda group: (-len(group.runs), _held_out(group)), default=None)
 
 
 def labels(groups: Sequence[Group]) -> tuple[str, ...]:
@@ -150,6 +146,13 @@ def _label(group: Group, alike: Sequence[Group]) -> str:
     return ", ".join([plain_label(group), *filter(None, (_told(setup, field) for field in told))])
 
 
+def arm_words(setup: Setup) -> str:
+    """Return all that tells an arm apart within its work, for the page of one run."""
+    rank = setup.rank_index
+    told = [_told(setup, field) for field in _TOLD]
+    return ", ".join(filter(None, [*told, None if rank is None else _("rank %(rank)s", rank=rank)]))
+
+
 def _told(setup: Setup, field: str) -> str | None:
     """Return what a field says in a label; None where a technique lacks it."""
     value = getattr(setup, field)
@@ -171,27 +174,6 @@ def _told(setup: Setup, field: str) -> str | None:
         case "lr":
             return _("rate %(rate)s", rate=rate_words(value))
     return f"{field} {value}"
-
-
-def rate_words(rate: float) -> str:
-    """Return a learning rate: `3e-4`."""
-    return f"{rate:.1e}".replace(".0e", "e").replace("e-0", "e-").replace("e+00", "")
-
-
-def step_words(step: str) -> str:
-    """Return what a step of the stack adds, one of `memlab.record.STEPS`."""
-    match step:
-        case "checkpointing":
-            return _("checkpointing")
-        case "lora":
-            return _("LoRA")
-        case "qlora":
-            return _("4-bit weights")
-        case "8bit_adamw":
-            return _("8-bit AdamW")
-        case "chunked_loss":
-            return _("chunked loss")
-    return _("activation offload")
 
 
 def _setting(record: Record) -> tuple[tuple[str, Any], ...]:
@@ -224,7 +206,3 @@ def _order(group: Group) -> tuple[Any, ...]:
         setup.lr,
         group.ids,
     )
-
-
-def _held_out(group: Group) -> float:
-    return median(group, HELD_OUT) or float("inf")

@@ -10,8 +10,11 @@ from flask_babel import gettext as _
 from steelyard.evidence import Group
 from steelyard.web.cells import cell, changed, median, spread
 from steelyard.web.charts.draw import WIDTH, Chart, Row, picture, rows_of, unit
+from steelyard.web.pages import BASELINE
 from steelyard.web.wording import formatter, metric_words
 from steelyard.web.works import Work, labels
+
+_COLOUR = {"condition": {"test": "datum.full", "value": "var(--control)"}, "value": "var(--accent)"}
 
 
 def bar_chart(groups: Sequence[Group], work: Work, path: str, prefix: str) -> Chart | None:
@@ -30,27 +33,31 @@ def bar_chart(groups: Sequence[Group], work: Work, path: str, prefix: str) -> Ch
     write = formatter(path)
     heads = [f"{label}: {write(middle)}" for label, _group, middle, _ends in known]
     values = [
-        {"arm": head, "value": middle / divisor, "low": low / divisor, "high": high / divisor}
-        for head, (_label, _group, middle, (low, high)) in zip(heads, known, strict=True)
+        {
+            "arm": head,
+            "value": middle / divisor,
+            "low": low / divisor,
+            "high": high / divisor,
+            "full": group.first.technique == BASELINE,
+        }
+        for head, (_label, group, middle, (low, high)) in zip(heads, known, strict=True)
     ]
     x = {"type": "quantitative", "title": name, "axis": {"format": "~s"} if "_parameters" in path else {}}
     # Losses lie close together and far from zero: the place on the axis tells them apart, not a length.
     loss = "loss" in path
     scale = {"scale": {"zero": False, "nice": True}} if loss else {}
     mark: dict[str, Any] = (
-        {"type": "circle", "size": 70, "color": "var(--accent)", "opacity": 1}
-        if loss
-        else {"type": "bar", "height": 18, "color": "var(--accent)"}
+        {"type": "circle", "size": 70, "opacity": 1} if loss else {"type": "bar", "height": 18}
     )
     spec = {
         "data": {"values": values},
         "facet": rows_of(heads),
-        "spacing": 6,
+        "spacing": 10,
         "spec": {
             "width": WIDTH - 20,
             "height": 18,
             "layer": [
-                {"mark": mark, "encoding": {"x": {"field": "value", **x, **scale}}},
+                {"mark": mark, "encoding": {"x": {"field": "value", **x, **scale}, "color": _COLOUR}},
                 {
                     "transform": [{"filter": "datum.low < datum.high"}],
                     "mark": {"type": "rule", "color": "var(--ink)", "strokeWidth": 1.5},

@@ -1,30 +1,31 @@
 """Learning curves: the training loss against tokens and against seconds, with the spread over the seeds.
 
-Each run's losses are smoothed by a trailing mean of `WINDOW` steps, so a curve begins at that step. A curve
-is the median over the seeds, its band reaches from the least to the most of them. A step's seconds are the
+Each run's losses are smoothed by a trailing mean of `LOSS_WINDOW` steps, so a curve begins at that step. It is
+the median over the seeds, and its band reaches from the least to the most of them. A step's seconds are the
 run's median time of a step: records do not time each step for itself.
 """
 
 from __future__ import annotations
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 from flask_babel import gettext as _
 
-from steelyard.evidence import Group
+from memlab.record import LOSS_WINDOW, Learning
+from steelyard.evidence import Group, tuned
 from steelyard.web import numbers
 from steelyard.web.cells import STEP, cell, median, ranged
 from steelyard.web.charts.draw import WIDTH, Chart, Key, Row, picture
-from steelyard.web.works import HELD_OUT, Work, best, labels, rate_words
+from steelyard.web.wording import rate_words
+from steelyard.web.works import HELD_OUT, Work, labels
 
 LEAST_STEPS = 50
 """Shorter runs show memory and time, and nothing of learning."""
 
-WINDOW = 10
 POINTS = 150
 """How many points of a curve are drawn at most."""
 
@@ -43,10 +44,10 @@ class Curve:
     def points(self) -> tuple[tuple[int, float, float, float], ...]:
         """Step (counted from 1, warm-up included), median, least, most."""
         learned = [record.learning for _id, record in self.group.runs.values() if record.learning]
-        runs = [smoothed(learning.losses) for learning in learned]
+        runs = [smoothed(learning) for learning in learned]
         return tuple(
             (step, statistics.median(at), min(at), max(at))
-            for step, at in enumerate(zip(*runs, strict=False), WINDOW)
+            for step, at in enumerate(zip(*runs, strict=False), LOSS_WINDOW)
         )
 
     @property
@@ -60,35 +61,45 @@ class Curve:
         """A step's seconds, the median over the repeats."""
         return median(self.group, STEP)
 
-    def at(self, step: int) -> float | None:
-        """Return the median loss after so many steps; None before the first smoothed one."""
-        reached = [point for point in self.points if point[0] <= step]
-        return reached[-1][1] if reached else None
+    def after(self, seconds: float) -> float | None:
+        """Return the loss after so many seconds, the median over the seeds."""
+        found = [record.loss_after_seconds(seconds) for _id, record in self.group.runs.values()]
+        return _middle(found)
 
-    def reaches(self, loss: float) -> int | None:
-        """Return the first step after which the median loss is no more than `loss`."""
-        return next((step for step, middle, _least, _most in self.points if middle <= loss), None)
+    def steps_to(self, goal: Curve) -> float | None:
+        """Return the steps to the loss at which the same seed of `goal` ended, the median over the seeds.
+
+        None when a seed never comes so low.
+        """
+        found: list[float] = []
+        for seed, (_id, record) in self.group.runs.items():
+            other = goal.group.runs[seed][1].learning if seed in goal.group.runs else None
+            loss = other.loss_after() if other else None
+            if loss is None or record.learning is None:
+                continue
+            steps = record.learning.steps_to(loss)
+            if steps is None:
+                return None
+            found.append(steps)
+        return _middle(found)
 
 
-def smoothed(losses: Sequence[float]) -> list[float]:
-    """Return the trailing mean of WINDOW losses, from the first step that has so many behind it."""
-    return [statistics.fmean(losses[end - WINDOW : end]) for end in range(WINDOW, len(losses) + 1)]
+def _middle(found: Iterable[float | None]) -> float | None:
+    known = [value for value in found if value is not None]
+    return statistics.median(known) if known else None
 
 
-def families(work: Work) -> tuple[tuple[Group, ...], ...]:
-    """Return the arms of a work that differ in nothing but the learning rate, together."""
-    found: dict[str, list[Group]] = {}
-    for group in work.groups:
-        setup = {name: value for name, value in group.first.setup.without_seed().items() if name != "lr"}
-        found.setdefault(repr((group.first.technique, setup)), []).append(group)
-    return tuple(map(tuple, found.values()))
+def smoothed(learning: Learning) -> list[float]:
+    """Return the trailing mean of the losses, from the first step that has LOSS_WINDOW of them."""
+    steps = range(LOSS_WINDOW, len(learning.losses) + 1)
+    return [loss for step in steps if (loss := learning.loss_after(step)) is not None]
 
 
 def curves(work: Work) -> tuple[Curve, ...]:
-    """Return a curve for each family of arms of a work: of most seeds, then the lowest held-out loss."""
+    """Return a curve for each arm of a work, at the learning rate that suits it (`evidence.tuned`)."""
     if work.first.setup.steps < LEAST_STEPS:
         return ()
-    chosen = [group for group in map(best, families(work)) if group is not None]
+    chosen = [group for group, _rates in tuned(work.groups)]
     found = [Curve(*named) for named in zip(labels(chosen), chosen, strict=True)]
     return tuple(curve for curve in found if curve.points)
 
@@ -195,19 +206,18 @@ def _rows(shown: Sequence[Curve]) -> tuple[Row, ...]:
     goal, quickest = _goal(shown), _quickest(shown)
     rows = []
     for index, curve in enumerate(shown):
-        _step, middle, least, most = curve.points[-1]
+        _step, *last = curve.points[-1]
         cells = [
             rate_words(curve.group.first.setup.lr),
             numbers.count(len(curve.group.runs)),
             cell(curve.group, HELD_OUT),
-            ranged(*map(numbers.loss, (middle, least, most))),
+            ranged(*map(numbers.loss, last)),
         ]
-        if quickest and curve.seconds:
-            # A rounding error must not cost the quickest its last step.
-            at = curve.at(int(quickest / curve.seconds + 1e-6))
+        if quickest:
+            at = curve.after(quickest)
             cells.append("–" if at is None else numbers.loss(at))
         if goal and len(shown) > 1:
-            reached = curve.reaches(goal.points[-1][1])
+            reached = curve.steps_to(goal)
             cells.append(_("not reached") if reached is None else numbers.count(reached))
         rows.append(Row(curve.label, tuple(cells), _colour(index)))
     return tuple(rows)
@@ -222,12 +232,15 @@ class Rates:
 
     columns: tuple[str, ...]
     rows: tuple[tuple[str, tuple[tuple[str, bool], ...]], ...]
-    """A family's name, and for each rate the loss and whether it is the lowest of the family."""
+    """An arm's name, and for each rate the loss and whether it is the arm's lowest."""
 
 
 def rates(work: Work) -> Rates | None:
-    """Return the held-out loss at seed 0 of each family at each rate; None where nothing was varied."""
-    varied = [family for family in families(work) if len(family) > 1]
+    """Return the held-out loss at seed 0 of each arm at each rate; None where nothing was varied."""
+    arms: dict[str, list[Group]] = {}
+    for group in work.groups:
+        arms.setdefault(group.arm, []).append(group)
+    varied = [family for family in arms.values() if len(family) > 1]
     if work.first.setup.steps < LEAST_STEPS or not varied:
         return None
     columns = sorted({group.first.setup.lr for family in varied for group in family})

@@ -53,6 +53,12 @@ class Arm:
 
     label: str
     record: Record
+    note: str | None = None
+    """What stands after its figure, such as how much that saves."""
+
+    def head(self, figure: str) -> str:
+        """Return the line of text above its picture."""
+        return f"{self.label}: {figure}" + (f" · {self.note}" if self.note else "")
 
 
 @dataclass(frozen=True)

@@ -32,7 +32,7 @@ def peak_chart(arms: Sequence[Arm], prefix: str) -> Chart | None:
     if not known:
         return None
     name, divisor = unit(parts.total for _arm, parts in known)
-    heads = [f"{arm.label}: {numbers.size(parts.total)}" for arm, parts in known]
+    heads = [arm.head(numbers.size(parts.total)) for arm, parts in known]
     values = [
         {**bar, "arm": head}
         for head, (_arm, parts) in zip(heads, known, strict=True)
@@ -41,7 +41,7 @@ def peak_chart(arms: Sequence[Arm], prefix: str) -> Chart | None:
     spec = {
         "data": {"values": values},
         "facet": rows_of(heads),
-        "spacing": 6,
+        "spacing": 10,
         "spec": {
             "width": WIDTH - 20,
             "height": 30,
@@ -57,14 +57,13 @@ def peak_chart(arms: Sequence[Arm], prefix: str) -> Chart | None:
     summary = _("Memory at the peak, by kind. %(arms)s.", arms="; ".join(heads))
     svg = picture(spec, prefix, summary)
     if len(known) > SIDE_BY_SIDE:
-        rows = tuple(
-            Row(
-                arm.label,
-                (*(numbers.size(getattr(parts, kind)) for kind in kinds), numbers.size(parts.total)),
-            )
-            for arm, parts in known
-        )
-        return Chart(svg, legend(kinds), (*map(kind_words, kinds), _("together")), rows)
+        noted = any(arm.note for arm, _parts in known)
+        rows = []
+        for arm, parts in known:
+            cells = [numbers.size(getattr(parts, kind)) for kind in kinds]
+            rows.append(Row(arm.label, (*cells, numbers.size(parts.total), *((arm.note or "–",) * noted))))
+        columns = (*map(kind_words, kinds), _("together"), *((_("compared"),) * noted))
+        return Chart(svg, legend(kinds), columns, tuple(rows))
     return Chart(
         svg,
         legend(kinds),
@@ -108,7 +107,7 @@ def timeline_chart(arms: Sequence[Arm], prefix: str) -> Chart | None:
     heads = []
     for arm in known:
         peak = max(arm.record.memory.timeline, key=lambda point: sum(point[1:]))
-        head = f"{arm.label}: {numbers.size(sum(peak[1:]))}"
+        head = arm.head(numbers.size(sum(peak[1:])))
         heads.append(head)
         values += [
             {"arm": head, "kind": kind, "order": order, "seconds": point[0], "value": point[order] / divisor}

@@ -14,7 +14,6 @@ from flask_babel import gettext as _
 from flask_babel import ngettext
 
 from memlab.record import Record
-from steelyard.evidence import Group
 from steelyard.web import numbers
 from steelyard.web.charts.draw import WIDTH, Chart, Key, Row, picture, rows_of
 
@@ -47,17 +46,13 @@ def kept(record: Record) -> dict[str, float]:
     return {kind: getattr(record.states, f"{kind}_bytes") / record.setup.parameters for kind in STATES}
 
 
-def ranks_chart(groups: Sequence[Group], prefix: str) -> Chart | None:
+def ranks_chart(runs: Sequence[Record], prefix: str) -> Chart | None:
     """Return the states of the heaviest rank, by kind, for each stage on each number of ranks.
 
-    `groups` are of one work; those without states are left out. None where no group has any.
+    `runs` are of one work; those without states are left out. None where no run has any.
     """
     known = sorted(
-        (
-            group.first
-            for group in groups
-            if group.first.states is not None and group.first.setup.stage is not None
-        ),
+        (record for record in runs if record.states is not None and record.setup.stage is not None),
         key=lambda record: (record.setup.ranks, record.setup.stage, record.setup.offload),
     )
     if not known:

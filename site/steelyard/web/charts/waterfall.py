@@ -13,7 +13,8 @@ from steelyard.web import numbers
 from steelyard.web.cards import change
 from steelyard.web.charts.draw import WIDTH, Chart, Key, Row, picture, rows_of, unit
 from steelyard.web.charts.memory import COLOUR, legend, stacked
-from steelyard.web.works import BASELINE, Work, step_words
+from steelyard.web.wording import step_words
+from steelyard.web.works import BASELINE, Work
 
 STACK = "stack"
 
@@ -53,7 +54,7 @@ def waterfall_chart(built: Sequence[tuple[str, Group]], prefix: str) -> Chart | 
     spec = {
         "data": {"values": values},
         "facet": rows_of(heads),
-        "spacing": 6,
+        "spacing": 10,
         "spec": {
             "width": WIDTH - 20,
             "height": 26,
