@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -10,8 +11,12 @@ from pathlib import Path
 from memlab import record
 from memlab.record import TECHNIQUE_FIELDS, Record
 
+CURVE_STEPS = 20
+"""Optimizer steps from which on a run's losses are worth showing; fewer tell of memory and time alone."""
+
 PRECISIONS = {"mixed": "mixed precision", "bf16": "pure bf16"}
 BASELINE = "baseline"
+LORA = "lora"
 
 Get = Callable[[Record], float | None]
 
@@ -41,13 +46,29 @@ class Group:
         )
 
     @property
+    def adapters(self) -> str:
+        """`rank 16`, or `pissa_niter_4, rank 16`; nothing where there are no adapters."""
+        setup = self.first.setup
+        if setup.rank is None or setup.adapter_dtype is None:
+            return ""
+        return f"{setup.init}, rank {setup.rank}" if setup.init else f"rank {setup.rank}"
+
+    @property
+    def steps(self) -> int:
+        """How many optimizer steps the shortest of the repeats made, warm-up included."""
+        return min(len(one.learning.losses) if one.learning else 0 for one in self.records)
+
+    @property
     def precision(self) -> str:
         return PRECISIONS[self.first.setup.precision]
 
     def median(self, get: Get) -> float | None:
         """Return the median over the repeats that have a value, or None when none has."""
-        values = [value for value in map(get, self.records) if value is not None]
-        return statistics.median(values) if values else None
+        return statistics.median(values) if (values := self.values(get)) else None
+
+    def values(self, get: Get) -> list[float]:
+        """Return the values of the repeats that have one."""
+        return [value for value in map(get, self.records) if value is not None]
 
 
 def grouped(records: Iterable[Record]) -> list[Group]:
@@ -85,8 +106,10 @@ def read_folder(folder: Path) -> list[Record]:
 
 
 def change(of: float | None, against: float | None) -> float | None:
-    """Return the relative change as a fraction, or None when a side is missing."""
-    return of / against - 1 if of is not None and against else None
+    """Return the relative change as a fraction, or None when a side is missing or infinite."""
+    if of is None or not against or math.inf in (of, against):
+        return None
+    return of / against - 1
 
 
 def peak_of(one: Record) -> float | None:
@@ -105,6 +128,62 @@ def bytes_at_peak(kind: str) -> Get:
         return getattr(breakdown, kind) if breakdown else None
 
     return get
+
+
+# ---- learning --------------------------------------------------------------------------------------------
+
+
+def loss_at(steps: int | None) -> Get:
+    """Return the function that looks up the training loss after so many steps; None for all of them."""
+    return lambda one: one.learning.loss_after(steps) if one.learning else None
+
+
+loss_of = loss_at(None)
+"""The training loss at the end, the mean of the last `LOSS_WINDOW` steps."""
+
+
+def held_out_of(one: Record) -> float | None:
+    return one.learning.eval_loss_after if one.learning else None
+
+
+def steps_to(other: Group) -> Get:
+    """Return the function that counts a run's steps to the final loss of `other`'s run of the same seed.
+
+    It gives infinity for a run that never came so low: left out, it would make the median a better one.
+    """
+    losses = {one.setup.seed: loss_of(one) for one in other.records}
+
+    def get(one: Record) -> float | None:
+        loss = losses.get(one.setup.seed)
+        return (one.learning.steps_to(loss) or math.inf) if one.learning and loss is not None else None
+
+    return get
+
+
+def equal_seconds(groups: Iterable[Group]) -> float | None:
+    """Return how long the quickest of all runs took: the time at which every loss can be read."""
+    times = (one.training_seconds for group in groups for one in group.records)
+    return min((seconds for seconds in times if seconds is not None), default=None)
+
+
+def best(groups: Iterable[Group], technique: str) -> Group | None:
+    """Return the technique's group with most seeds, or of several the one with the lowest held-out loss."""
+
+    def key(group: Group) -> tuple[int, float]:
+        loss = group.median(held_out_of)
+        return -len(group.records), loss if loss is not None else math.inf
+
+    return min((group for group in groups if group.technique == technique), key=key, default=None)
+
+
+def lora_beside(group: Group, everything: Iterable[Group]) -> Group | None:
+    """Return the LoRA runs whose losses `group`'s may be compared with, if it is another technique's."""
+    if group.technique in (BASELINE, LORA) or group.steps < CURVE_STEPS:
+        return None
+    return best((other for other in everything if comparable(group.first, other.first)), LORA)
+
+
+# ---- memory ----------------------------------------------------------------------------------------------
 
 
 def savings(group: Group, everything: Iterable[Group]) -> list[tuple[Group, float]]:

@@ -102,7 +102,7 @@ def _parent(script: Path, setup: Setup, runs: list[Run], theirs: record.Record |
         earlier = [one for folder in folders for one in compare.read_folder(folder)]
         shown = [one for one in records if one.setup.rank_index is None]
         report.show(shown, theirs=theirs, earlier=earlier)
-        for path in picture.draw(shown, folders[0]):
+        for path in picture.draw(shown, earlier, folders[0]):
             sys.stderr.write(f"wrote {_short(path)}\n")
     _leave(records)
 

@@ -1,13 +1,14 @@
-"""Draw records as a picture: what was alive at the peak, and how one step got there."""
+"""Draw records as a picture: what was alive at the peak, how one step got there, and what was learned."""
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from memlab.compare import Group, bytes_at_peak, change, grouped
-from memlab.record import KINDS, Record
+from memlab.compare import CURVE_STEPS, Group, bytes_at_peak, change, grouped, lora_beside, loss_at
+from memlab.record import KINDS, LOSS_WINDOW, Record
 from memlab.words import in_bytes, in_percent
 
 # In the order of KINDS; the same colours as in the site's charts.
@@ -20,6 +21,9 @@ COLOURS = {
     "temporaries": "#8d9aa5",
     "other": "#b9b4a8",
 }
+_CURVES = ("#8d9aa5", "#0a7d76", "#c1663a", "#7a4f91", "#3d5a80", "#d3a13b", "#a33b52", "#5b7d3a")
+"""Colours of learning curves: the baseline's, then one a technique."""
+
 _STYLE: dict[Any, Any] = {
     "font.family": "sans-serif",
     "font.size": 10,
@@ -35,10 +39,11 @@ _STYLE: dict[Any, Any] = {
 }
 
 
-def draw(records: Sequence[Record], folder: Path) -> list[Path]:
-    """Draw the breakdown at the peak and one step's timeline as SVG and PNG; return the paths.
+def draw(records: Sequence[Record], earlier: Sequence[Record], folder: Path) -> list[Path]:
+    """Draw the breakdown at the peak, one step's timeline and what was learned as SVG and PNG.
 
-    Draws nothing, and returns none, when no record has a breakdown. Raises OSError.
+    Runs of `CURVE_STEPS` steps and more have learning curves; LoRA's, from `earlier` records, is drawn beside
+    them. Returns the paths; none, and draws nothing, when no record has a breakdown. Raises OSError.
     """
     groups = [group for group in grouped(records) if group.first.memory.breakdown_at_peak]
     if not groups:
@@ -50,15 +55,20 @@ def draw(records: Sequence[Record], folder: Path) -> list[Path]:
     from matplotlib.patches import Patch
 
     with pyplot.rc_context(_STYLE):
-        figure = pyplot.figure(figsize=(9, 4.8 + 0.55 * len(groups)), layout="constrained")
+        learned = [group for group in groups if group.steps >= CURVE_STEPS]
+        heights = [0.6 + 0.55 * len(groups), 2.4, *([3.0] if learned else [])]
+        figure = pyplot.figure(figsize=(9, 1.8 + sum(heights)), layout="constrained")
         shown = groups if len(groups) <= 3 else [groups[0], groups[-1]]  # a timeline needs some width
-        grid = figure.add_gridspec(2, len(shown), height_ratios=[0.6 + 0.55 * len(groups), 2.4])
+        grid = figure.add_gridspec(len(heights), len(shown), height_ratios=heights)
         _draw_peaks(figure.add_subplot(grid[0, :]), groups)
         axes = None
         for index, group in enumerate(shown):
             axes = figure.add_subplot(grid[1, index], sharey=axes)
             _draw_timeline(axes, group)
             axes.set_ylabel("" if index else "MiB alive")
+        if learned:
+            lora = lora_beside(groups[-1], grouped(earlier))
+            _draw_losses(figure.add_subplot(grid[2, :]), learned, lora)
         figure.suptitle(_title(groups[0].first), x=0.01, ha="left", fontsize=12, fontweight="bold")
         points = [point for group in groups for point in group.first.memory.timeline]
         seen = [kind for index, kind in enumerate(KINDS) if any(point[1 + index] for point in points)]
@@ -110,3 +120,26 @@ def _draw_timeline(axes: Any, group: Group) -> None:
     axes.set_title(f"{_name(group)}: one step, peak in {group.first.memory.peak_phase}", loc="left")
     axes.set_xlabel("seconds, under the ledger")
     axes.margins(x=0)
+
+
+def _draw_losses(axes: Any, groups: list[Group], lora: Group | None) -> None:
+    """Median and, with several seeds, the range from the lowest to the highest, against tokens seen."""
+    colours = _CURVES if len(groups) > 1 else _CURVES[1:]
+    for index, group in enumerate([*groups, *([lora] if lora else [])]):
+        colour, dashes = (colours[index % len(colours)], "-") if group is not lora else ("#57534a", "--")
+        setup = group.first.setup
+        steps = range(LOSS_WINDOW, group.steps + 1)
+        losses = [sorted(group.values(loss_at(step))) for step in steps]
+        tokens = [step * setup.batch * setup.seq * setup.ranks for step in steps]
+        seeds = len(group.records)
+        name = f"{_name(group)}, rate {setup.lr:g}" + f", {seeds} seeds" * (seeds > 1)
+        axes.plot(tokens, [statistics.median(values) for values in losses], dashes, color=colour, label=name)
+        if seeds > 1:
+            low, high = [values[0] for values in losses], [values[-1] for values in losses]
+            axes.fill_between(tokens, low, high, color=colour, alpha=0.18, lw=0)
+    axes.set_title(f"Training loss, mean of the last {LOSS_WINDOW} steps", loc="left")
+    axes.set_xlabel("tokens trained on")
+    axes.set_ylabel("nats a token")
+    axes.xaxis.set_major_formatter("{x:,.0f}")
+    axes.margins(x=0)
+    axes.legend(frameon=False)

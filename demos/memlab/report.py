@@ -14,24 +14,30 @@ from rich.table import Table
 from memlab import states
 from memlab.compare import (
     BASELINE,
+    CURVE_STEPS,
     Get,
     Group,
     bytes_at_peak,
     change,
     differences,
+    equal_seconds,
     grouped,
+    held_out_of,
+    lora_beside,
+    loss_of,
     peak_of,
     savings,
     step_of,
+    steps_to,
 )
-from memlab.record import KINDS, Record
-from memlab.words import device_words, in_bytes, in_nats, in_percent, in_seconds, in_thousands
+from memlab.record import KINDS, LOSS_WINDOW, Record
+from memlab.words import device_words, in_bytes, in_nats, in_percent, in_seconds, in_steps, in_thousands
 
 Row = tuple[str, Get, Callable[[float | None], str]]
 
 
-def _rows(records: Sequence[Record]) -> list[Row]:
-    kinds = [kind for kind in KINDS if any(bytes_at_peak(kind)(one) for one in records)]
+def _rows(groups: Sequence[Group], lora: Group | None) -> list[Row]:
+    kinds = [kind for kind in KINDS if any(bytes_at_peak(kind)(group.first) for group in groups)]
     return [
         ("peak memory", peak_of, in_bytes),
         *((f"  {kind}", bytes_at_peak(kind), in_bytes) for kind in kinds),
@@ -51,8 +57,26 @@ def _rows(records: Sequence[Record]) -> list[Row]:
             lambda one: one.learning.eval_loss_before if one.learning else None,
             in_nats,
         ),
-        ("held-out loss after", lambda one: one.learning.eval_loss_after if one.learning else None, in_nats),
+        ("held-out loss after", held_out_of, in_nats),
+        *_learning_rows(groups, lora),
     ]
+
+
+def _learning_rows(groups: Sequence[Group], lora: Group | None) -> list[Row]:
+    """The rows of runs that are long enough to tell what was learned."""
+    if any(group.steps < CURVE_STEPS for group in groups):
+        return []
+    rows: list[Row] = [(f"final loss (mean of the last {LOSS_WINDOW} steps)", loss_of, in_nats)]
+    if groups[0].technique == BASELINE and len(groups) > 1:
+        rows.append(("steps to the baseline's final loss", steps_to(groups[0]), in_steps))
+    if lora is not None:
+        rows.append(("steps to LoRA's final loss", steps_to(lora), in_steps))
+    seconds = equal_seconds(groups)
+    if seconds is not None and len(groups) > 1:
+        rows.append(
+            (f"loss after {in_seconds(seconds)}", lambda one: one.loss_after_seconds(seconds), in_nats)
+        )
+    return rows
 
 
 def show(
@@ -64,15 +88,23 @@ def show(
 ) -> None:
     """Print what was measured: one column a technique, and how the last compares with the first.
 
-    `theirs` is the record of `--like`; it becomes the column to compare with. Among `others` (records of
-    earlier runs) the baselines are sought that the technique may also be compared with.
+    `theirs` is the record of `--like`; it becomes the column to compare with. Among `earlier` records the
+    baselines are sought that the technique may also be compared with, and LoRA's runs.
     """
     console = console or Console()
     groups = grouped(records)
     columns = [(_name(group, groups), group) for group in groups if group.first.status != "not_applicable"]
     if theirs is not None:
         columns = [("theirs", Group((theirs,))), ("yours", groups[0])]
-    console.print(_table(columns))
+    lora = lora_beside(groups[-1], grouped(earlier))
+    console.print(_table(columns, lora))
+    if lora is not None:
+        console.print(
+            f"LoRA's final loss is {in_nats(lora.median(loss_of))}, of earlier runs with {lora.adapters} and "
+            f"learning rate {lora.first.setup.lr:g}; steps to it are counted seed by seed.",
+            highlight=False,
+            soft_wrap=True,
+        )
     for line in _sentences(groups, theirs, earlier):
         console.print(line, highlight=False, soft_wrap=True)
     if groups[-1].first.states is not None:
@@ -104,7 +136,7 @@ def _name(group: Group, groups: Sequence[Group]) -> str:
     return group.technique if len(twins) == 1 else f"{group.technique} {group.first.setup.precision}"
 
 
-def _table(columns: list[tuple[str, Group]]) -> Table:
+def _table(columns: list[tuple[str, Group]], lora: Group | None) -> Table:
     first = columns[0][1]
     setup = first.first.setup
     precisions = " and ".join(dict.fromkeys(group.precision for _, group in columns))
@@ -119,7 +151,7 @@ def _table(columns: list[tuple[str, Group]]) -> Table:
         table.add_column(name, justify="right")
     if len(columns) > 1:
         table.add_column("change", justify="right")
-    for name, get, words in _rows([group.first for _, group in columns]):
+    for name, get, words in _rows([group for _, group in columns], lora):
         values = [group.median(get) for _, group in columns]
         if all(value is None for value in values):
             continue

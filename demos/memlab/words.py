@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from memlab.record import Record
 
 
@@ -37,6 +39,11 @@ def in_thousands(value: float | None) -> str:
 def in_nats(value: float | None) -> str:
     """A loss with three decimals."""
     return "–" if value is None else f"{value:.3f}"
+
+
+def in_steps(value: float | None) -> str:
+    """A number of optimizer steps to a loss; infinity for a loss that was never reached."""
+    return "not reached" if value == math.inf else in_thousands(value)
 
 
 def device_words(one: Record) -> str:
