@@ -150,7 +150,7 @@ def overview(groups: Sequence[Group], work: Work) -> Overview:
         pair = work.reference(group)
         saved = changed(pair[0], group, PEAK) if pair else "–"
         rows.append(OverviewRow(label, (saved, *(cell(group, path) for path in shown)), group.ids))
-    return Overview((_("peak, compared"), *map(metric_words, shown)), tuple(rows))
+    return Overview((_("peak, change"), *map(metric_words, shown)), tuple(rows))
 
 
 def _rows(groups: tuple[Group, ...]) -> tuple[Row, ...]:

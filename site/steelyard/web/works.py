@@ -143,14 +143,17 @@ def _label(group: Group, alike: Sequence[Group]) -> str:
         telling = ["stage", *(field for field in telling if field not in ("stage", "ranks"))]
     told = [field for field in _TOLD if field in telling]
     told += [field for field in telling if field not in _TOLD]
-    return ", ".join([plain_label(group), *filter(None, (_told(setup, field) for field in told))])
+    name = plain_label(group)
+    for detail in filter(None, (_told(setup, field) for field in told)):
+        name = _("%(name)s, %(detail)s", name=name, detail=detail)
+    return name
 
 
 def arm_words(setup: Setup) -> str:
     """Return all that tells an arm apart within its work, for the page of one run."""
     rank = setup.rank_index
     told = [_told(setup, field) for field in _TOLD]
-    return ", ".join(filter(None, [*told, None if rank is None else _("rank %(rank)s", rank=rank)]))
+    return " · ".join(filter(None, [*told, None if rank is None else _("rank %(rank)s", rank=rank)]))
 
 
 def _told(setup: Setup, field: str) -> str | None:

@@ -9,7 +9,7 @@ from flask_babel import gettext as _
 
 from steelyard.evidence import Group
 from steelyard.web.cells import cell, changed, median, spread
-from steelyard.web.charts.draw import WIDTH, Chart, Row, picture, rows_of, unit
+from steelyard.web.charts.draw import WIDTH, Chart, Row, headed, picture, rows_of, unit
 from steelyard.web.pages import BASELINE
 from steelyard.web.wording import formatter, metric_words
 from steelyard.web.works import Work, labels
@@ -31,7 +31,7 @@ def bar_chart(groups: Sequence[Group], work: Work, path: str, prefix: str) -> Ch
         return None
     name, divisor = _axis(path, [ends[1] for *_rest, ends in known])
     write = formatter(path)
-    heads = [f"{label}: {write(middle)}" for label, _group, middle, _ends in known]
+    heads = [headed(label, write(middle)) for label, _group, middle, _ends in known]
     values = [
         {
             "arm": head,
@@ -71,7 +71,7 @@ def bar_chart(groups: Sequence[Group], work: Work, path: str, prefix: str) -> Ch
     for (label, group, *_numbers), pair in zip(known, pairs, strict=True):
         compared = (changed(pair[0], group, path) if pair else "–",) if any(pairs) else ()
         rows.append(Row(label, (cell(group, path), *compared)))
-    columns = (metric_words(path), _("compared")) if any(pairs) else (metric_words(path),)
+    columns = (metric_words(path), _("Change")) if any(pairs) else (metric_words(path),)
     summary = f"{metric_words(path)}. {'; '.join(heads)}."
     return Chart(picture(spec, prefix, summary), (), columns, tuple(rows))
 

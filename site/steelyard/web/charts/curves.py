@@ -1,8 +1,8 @@
 """Learning curves: the training loss against tokens and against seconds, with the spread over the seeds.
 
-Each run's losses are smoothed by a trailing mean of `LOSS_WINDOW` steps, so a curve begins at that step. It is
-the median over the seeds, and its band reaches from the least to the most of them. A step's seconds are the
-run's median time of a step: records do not time each step for itself.
+Each run's losses are smoothed by a trailing mean of `LOSS_WINDOW` steps, so a curve begins at that step. It
+is the median over the seeds, and its band reaches from the least to the most of them. A step's seconds are
+the run's median time of a step: records do not time each step for itself.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from memlab.record import LOSS_WINDOW, Learning
 from steelyard.evidence import Group, tuned
 from steelyard.web import numbers
 from steelyard.web.cells import STEP, cell, median, ranged
-from steelyard.web.charts.draw import WIDTH, Chart, Key, Row, picture
+from steelyard.web.charts.draw import WIDTH, Chart, Key, Row, headed, picture
 from steelyard.web.wording import rate_words
 from steelyard.web.works import HELD_OUT, Work, labels
 
@@ -175,7 +175,7 @@ def _colour(index: int) -> str:
 
 
 def _ends(shown: Sequence[Curve]) -> str:
-    return "; ".join(f"{curve.label}: {numbers.loss(curve.points[-1][1])}" for curve in shown)
+    return "; ".join(headed(curve.label, numbers.loss(curve.points[-1][1])) for curve in shown)
 
 
 def _goal(shown: Sequence[Curve]) -> Curve | None:

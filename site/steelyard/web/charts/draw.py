@@ -16,6 +16,7 @@ from typing import Any
 from xml.etree import ElementTree
 
 import vl_convert
+from flask_babel import gettext as _
 from markupsafe import Markup, escape
 
 from memlab.record import Record
@@ -58,7 +59,12 @@ class Arm:
 
     def head(self, figure: str) -> str:
         """Return the line of text above its picture."""
-        return f"{self.label}: {figure}" + (f" · {self.note}" if self.note else "")
+        return headed(self.label, figure) + (f" · {self.note}" if self.note else "")
+
+
+def headed(label: str, figure: str) -> str:
+    """Return a figure and what it is of, as it stands above a bar."""
+    return _("%(arm)s: %(size)s", arm=label, size=figure)
 
 
 @dataclass(frozen=True)

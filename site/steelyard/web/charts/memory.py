@@ -62,7 +62,7 @@ def peak_chart(arms: Sequence[Arm], prefix: str) -> Chart | None:
         for arm, parts in known:
             cells = [numbers.size(getattr(parts, kind)) for kind in kinds]
             rows.append(Row(arm.label, (*cells, numbers.size(parts.total), *((arm.note or "–",) * noted))))
-        columns = (*map(kind_words, kinds), _("together"), *((_("compared"),) * noted))
+        columns = (*map(kind_words, kinds), _("together"), *((_("Change"),) * noted))
         return Chart(svg, legend(kinds), columns, tuple(rows))
     return Chart(
         svg,

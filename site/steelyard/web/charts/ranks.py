@@ -15,7 +15,7 @@ from flask_babel import ngettext
 
 from memlab.record import Record
 from steelyard.web import numbers
-from steelyard.web.charts.draw import WIDTH, Chart, Key, Row, picture, rows_of
+from steelyard.web.charts.draw import WIDTH, Chart, Key, Row, headed, picture, rows_of
 
 STATES = ("parameters", "gradients", "master", "moments")
 """The model states, in the order in which they are stacked and in which the paper's formulas add them up."""
@@ -73,7 +73,7 @@ def ranks_chart(runs: Sequence[Record], prefix: str) -> Chart | None:
         together = sum(parts.values())
         rows.append(
             Row(
-                f"{_ranks(record)}, {_stage(record)}",
+                _("%(ranks)s, %(stage)s", ranks=_ranks(record), stage=_stage(record)),
                 (
                     *(numbers.per_parameter(parts[kind]) for kind in STATES),
                     numbers.per_parameter(together),
@@ -126,7 +126,7 @@ def ranks_chart(runs: Sequence[Record], prefix: str) -> Chart | None:
     }
     summary = _(
         "Bytes for each parameter that one rank keeps. %(arms)s.",
-        arms="; ".join(f"{row.name}: {row.cells[len(STATES)]}" for row in rows),
+        arms="; ".join(headed(row.name, row.cells[len(STATES)]) for row in rows),
     )
     return Chart(
         picture(spec, prefix, summary),

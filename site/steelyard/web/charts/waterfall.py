@@ -11,7 +11,7 @@ from memlab.record import KINDS
 from steelyard.evidence import Group
 from steelyard.web import numbers
 from steelyard.web.cards import change
-from steelyard.web.charts.draw import WIDTH, Chart, Key, Row, picture, rows_of, unit
+from steelyard.web.charts.draw import WIDTH, Chart, Key, Row, headed, picture, rows_of, unit
 from steelyard.web.charts.memory import COLOUR, legend, stacked
 from steelyard.web.wording import step_words
 from steelyard.web.works import BASELINE, Work
@@ -45,7 +45,7 @@ def waterfall_chart(built: Sequence[tuple[str, Group]], prefix: str) -> Chart | 
         return None
     name, divisor = unit(parts.total for _words, _record, parts in known)
     totals = [parts.total for _words, _record, parts in known]
-    heads = [f"{words}: {numbers.size(parts.total)}" for words, _record, parts in known]
+    heads = [headed(words, numbers.size(parts.total)) for words, _record, parts in known]
     values: list[dict[str, Any]] = []
     for head, (_words, _record, parts), before in zip(heads, known, [totals[0], *totals], strict=False):
         values += [{**bar, "arm": head} for bar in stacked(parts, divisor)]
