@@ -36,6 +36,11 @@ class Group:
         return self.first.technique
 
     @property
+    def status(self) -> str:
+        """`ok` when all repeats ended well, else what became of the first that did not."""
+        return next((one.status for one in self.records if one.status != "ok"), "ok")
+
+    @property
     def sharding(self) -> str:
         """` stage 2 × 4`, ZeRO's stage and the ranks; nothing for a technique that does not shard."""
         setup = self.first.setup
@@ -51,7 +56,8 @@ class Group:
         setup = self.first.setup
         if setup.rank is None or setup.adapter_dtype is None:
             return ""
-        return f"{setup.init}, rank {setup.rank}" if setup.init else f"rank {setup.rank}"
+        quick = setup.init not in (None, self.technique)  # PiSSA's own initialisation needs no naming
+        return f"{setup.init}, " * quick + f"rank {setup.rank}"
 
     @property
     def steps(self) -> int:
@@ -166,31 +172,36 @@ def equal_seconds(groups: Iterable[Group]) -> float | None:
     return min((seconds for seconds in times if seconds is not None), default=None)
 
 
-def best(groups: Iterable[Group], technique: str) -> Group | None:
-    """Return the technique's group with most seeds, or of several the one with the lowest held-out loss."""
+def best(groups: Iterable[Group]) -> Group | None:
+    """Return the group with most seeds, or of several the one with the lowest held-out loss."""
 
     def key(group: Group) -> tuple[int, float]:
         loss = group.median(held_out_of)
         return -len(group.records), loss if loss is not None else math.inf
 
-    return min((group for group in groups if group.technique == technique), key=key, default=None)
+    return min(groups, key=key, default=None)
 
 
 def lora_beside(group: Group, everything: Iterable[Group]) -> Group | None:
     """Return the LoRA runs whose losses `group`'s may be compared with, if it is another technique's."""
     if group.technique in (BASELINE, LORA) or group.steps < CURVE_STEPS:
         return None
-    return best((other for other in everything if comparable(group.first, other.first)), LORA)
+    return best(g for g in everything if g.technique == LORA and comparable(group.first, g.first))
 
 
 # ---- memory ----------------------------------------------------------------------------------------------
 
 
 def savings(group: Group, everything: Iterable[Group]) -> list[tuple[Group, float]]:
-    """Return each baseline to compare `group` with, one a precision, and the fraction of its peak saved."""
+    """Return each baseline to compare `group` with, one a precision, and the fraction of its peak saved.
+
+    A run that did not end well has no saving: the peak that it had reached is not its peak.
+    """
     found: dict[str, tuple[Group, float]] = {}
     for baseline in everything:
-        if baseline.technique == BASELINE and comparable(group.first, baseline.first, across_precisions=True):
+        if baseline.technique != BASELINE or not baseline.status == group.status == "ok":
+            continue
+        if comparable(group.first, baseline.first, across_precisions=True):
             difference = change(group.median(peak_of), baseline.median(peak_of))
             if difference is not None:
                 found.setdefault(baseline.first.setup.precision, (baseline, -difference))

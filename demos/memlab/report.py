@@ -157,16 +157,18 @@ def _table(columns: list[tuple[str, Group]], lora: Group | None) -> Table:
             continue
         cells = [words(value) for value in values]
         if len(columns) > 1:
-            cells.append(in_percent(change(values[-1], values[0])))
+            whole = columns[0][1].status == columns[-1][1].status == "ok"
+            cells.append(in_percent(change(values[-1], values[0]) if whole else None))
         table.add_row(name, *cells, style="bold" if name == "peak memory" else None)
         if name == "peak memory":
             table.add_row(
                 "  came in the phase", *(group.first.memory.peak_phase or "–" for _, group in columns)
             )
     for name, group in columns:
-        if group.first.status != "ok":
-            table.add_section()
-            table.add_row(f"{name}: {group.first.status}", group.first.message or "")
+        for one in group.records:
+            if one.status != "ok":
+                table.add_section()
+                table.add_row(f"{name}: {one.status}", one.message or "")
     return table
 
 

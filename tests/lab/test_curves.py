@@ -117,5 +117,19 @@ def test_groups_are_told_apart_by_rank_and_initialisation():
     """Half the rank is another arm; a technique without adapters has neither."""
     records = [make_record("dora", rank=rank, adapter_dtype="float32") for rank in (16, 8)]
     assert [each.adapters for each in grouped(records)] == ["rank 16", "rank 8"]
-    assert Group((make_record("pissa", init="pissa_niter_4"),)).adapters == "pissa_niter_4, rank 16"
+    pissa = (Group((make_record("pissa", init=init),)) for init in ("pissa", "pissa_niter_4"))
+    assert [each.adapters for each in pissa] == ["rank 16", "pissa_niter_4, rank 16"]
     assert Group((make_record("baseline"),)).adapters == ""
+
+
+@pytest.mark.parametrize("partial", ["baseline", "lora"])
+def test_a_partial_run_gives_no_saving(partial):
+    """On a GPU the record of a run out of memory holds a peak: the one it had reached, which saves nothing."""
+    records = [
+        make_record(name, peak=peak, status="oom" if name == partial else "ok")
+        for name, peak in (("baseline", 2000), ("lora", 1000))
+    ]
+    text = shown(records)
+    assert f"{partial}: oom" in text and "%" not in text
+    baseline, lora = grouped(records)
+    assert compare.savings(lora, [baseline, lora]) == []
