@@ -148,6 +148,11 @@ loss_of = loss_at(None)
 """The training loss at the end, the mean of the last `LOSS_WINDOW` steps."""
 
 
+def loss_after_seconds(seconds: float | None) -> Get:
+    """Return the function that looks up the training loss after `seconds` of steps."""
+    return lambda one: one.loss_after_seconds(seconds) if seconds is not None else None
+
+
 def held_out_of(one: Record) -> float | None:
     return one.learning.eval_loss_after if one.learning else None
 

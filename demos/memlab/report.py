@@ -24,6 +24,7 @@ from memlab.compare import (
     grouped,
     held_out_of,
     lora_beside,
+    loss_after_seconds,
     loss_of,
     peak_of,
     savings,
@@ -73,9 +74,7 @@ def _learning_rows(groups: Sequence[Group], lora: Group | None) -> list[Row]:
         rows.append(("steps to LoRA's final loss", steps_to(lora), in_steps))
     seconds = equal_seconds(groups)
     if seconds is not None and len(groups) > 1:
-        rows.append(
-            (f"loss after {in_seconds(seconds)}", lambda one: one.loss_after_seconds(seconds), in_nats)
-        )
+        rows.append((f"loss after {in_seconds(seconds)}", loss_after_seconds(seconds), in_nats))
     return rows
 
 

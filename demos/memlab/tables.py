@@ -20,6 +20,7 @@ from memlab.compare import (
     equal_seconds,
     grouped,
     held_out_of,
+    loss_after_seconds,
     loss_of,
     peak_of,
     read_folder,
@@ -130,9 +131,9 @@ def _quality(groups: list[Group]) -> list[str]:
     arms: dict[str, list[Group]] = {}
     for group in groups:
         arms.setdefault(_name(group), []).append(group)
-    chosen = {name: best(tried) for name, tried in arms.items()}
-    lora = best(group for group in chosen.values() if group and group.technique == LORA)
-    seconds = equal_seconds(group for group in chosen.values() if group)
+    chosen = {name: group for name, tried in arms.items() if (group := best(tried))}
+    lora = best(group for group in chosen.values() if group.technique == LORA)
+    seconds = equal_seconds(chosen.values())
     head = (
         "Demo",
         "Rate",
@@ -146,10 +147,7 @@ def _quality(groups: list[Group]) -> list[str]:
     )
     rows = []
     for name, group in chosen.items():
-        if group is None:
-            continue
         losses = group.values(loss_of)
-        read = seconds or 0.0
         rows.append(
             [
                 name,
@@ -158,7 +156,7 @@ def _quality(groups: list[Group]) -> list[str]:
                 in_nats(group.median(loss_of)) if group.status == "ok" else group.status,
                 f"{in_nats(min(losses))} – {in_nats(max(losses))}" if len(losses) > 1 else "–",
                 in_steps(group.median(steps_to(lora))) if lora else "–",
-                in_nats(group.median(lambda one, read=read: one.loss_after_seconds(read))),
+                in_nats(group.median(loss_after_seconds(seconds))),
                 in_nats(group.median(held_out_of)),
                 in_seconds(group.median(step_of)),
             ]
