@@ -131,7 +131,7 @@ def _quality(groups: list[Group]) -> list[str]:
     arms: dict[str, list[Group]] = {}
     for group in groups:
         arms.setdefault(_name(group), []).append(group)
-    chosen = {name: group for name, tried in arms.items() if (group := best(tried))}
+    chosen = {name: found for name, tried in arms.items() if (found := best(tried))}
     lora = best(group for group in chosen.values() if group.technique == LORA)
     seconds = equal_seconds(chosen.values())
     head = (
@@ -173,9 +173,9 @@ def _grid(arms: dict[str, list[Group]]) -> list[str]:
     rates = sorted({rate for losses in tried.values() for rate in losses})
     rows = []
     for name, losses in tried.items():
-        lowest = min((loss for loss in losses.values() if loss is not None), default=None)
-        cells = [(losses.get(rate), in_nats(losses.get(rate))) for rate in rates]
-        rows.append([name, *(f"**{words}**" if loss == lowest else words for loss, words in cells)])
+        lowest = min((in_nats(loss) for loss in losses.values() if loss is not None), default=None)
+        cells = [in_nats(losses.get(rate)) for rate in rates]
+        rows.append([name, *(f"**{cell}**" if cell == lowest else cell for cell in cells)])
     head = ("Held-out loss at rate", *(f"{rate:g}" for rate in rates))
     return [
         "Each rate was chosen from one grid, by the held-out loss of seed 0:",
