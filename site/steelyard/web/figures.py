@@ -55,7 +55,8 @@ def _figures(technique: str, records: Same[Records], language: str) -> Figures |
     head = own[0]
     found = tables(technique, head)
     groups = _groups(found)
-    arms = [Arm(label, group.first) for label, group in zip(labels(groups), groups, strict=True)]
+    drawn = _drawn(groups)
+    arms = [Arm(label, group.first) for label, group in zip(labels(drawn), drawn, strict=True)]
     built = steps(head) if technique == STACK else ()
     learned = next((work for work in own if curves(work)), None)
     return Figures(
@@ -66,12 +67,18 @@ def _figures(technique: str, records: Same[Records], language: str) -> Figures |
         ranks_chart([group.first for group in head.of(technique)], "rank-"),
         None if built else peak_chart(arms, "peak-"),
         timeline_chart((furthest(found) or found)[0].arms, "step-"),
-        bar_chart(groups, head, STEP, "time-"),
+        bar_chart(drawn, head, STEP, "time-"),
         learned,
         curves_chart(curves(learned), "curve-", bold=technique) if learned else None,
         rates(learned) if learned else None,
         tuple((work, overview(_groups(tables(technique, work)), work)) for work in own[1:]),
     )
+
+
+def _drawn(groups: list[Group]) -> list[Group]:
+    """Return the repeats to draw: of shards those on the most ranks, where the stages lie furthest apart."""
+    most = max(group.first.setup.ranks for group in groups)
+    return [group for group in groups if group.first.setup.ranks == most]
 
 
 def _groups(found: tuple[Table, ...]) -> list[Group]:

@@ -85,6 +85,10 @@ class OverviewRow:
     label: str
     cells: tuple[str, ...]
     runs: tuple[str, ...]
+    against: str | None = None
+    """What it is compared with, if anything."""
+    differences: tuple[Difference, ...] = ()
+    """And in what the two differ beside the technique."""
 
 
 @dataclass(frozen=True)
@@ -95,8 +99,11 @@ class Overview:
     rows: tuple[OverviewRow, ...]
 
 
-FEW = 4
-"""More tables than these are one overview, and of their savings the last stands for all."""
+FEW = 2
+"""More tables than these are one overview."""
+
+SAVINGS = 4
+"""Of more savings than these the last stands for all."""
 
 
 def furthest(found: Sequence[Table]) -> tuple[Table, ...]:
@@ -105,7 +112,7 @@ def furthest(found: Sequence[Table]) -> tuple[Table, ...]:
     Of many, that is the last: it goes furthest (the whole stack, or the highest stage on the most ranks).
     """
     compared = tuple(table for table in found if table.saving is not None)
-    return compared if len(compared) <= FEW else compared[-1:]
+    return compared if len(compared) <= SAVINGS else compared[-1:]
 
 
 def tables(technique: str, work: Work) -> tuple[Table, ...]:
@@ -147,9 +154,13 @@ def overview(groups: Sequence[Group], work: Work) -> Overview:
     ]
     rows = []
     for label, group in zip(labels(groups), groups, strict=True):
-        pair = work.reference(group)
-        saved = changed(pair[0], group, PEAK) if pair else "–"
-        rows.append(OverviewRow(label, (saved, *(cell(group, path) for path in shown)), group.ids))
+        cells = tuple(cell(group, path) for path in shown)
+        if pair := work.reference(group):
+            against, differing = pair
+            saved = changed(against, group, PEAK)
+            rows.append(OverviewRow(label, (saved, *cells), group.ids, plain_label(against), differing))
+        else:
+            rows.append(OverviewRow(label, ("–", *cells), group.ids))
     return Overview((_("peak, change"), *map(metric_words, shown)), tuple(rows))
 
 

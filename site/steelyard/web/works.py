@@ -14,6 +14,7 @@ from functools import cached_property, lru_cache
 from typing import Any
 
 from flask_babel import gettext as _
+from flask_babel import ngettext
 
 from memlab.record import STEPS, TECHNIQUE_FIELDS, Record, Setup
 from steelyard.evidence import Difference, Group, Records, differences, tuned
@@ -167,7 +168,12 @@ def _told(setup: Setup, field: str) -> str | None:
         case "step":
             return _("up to %(step)s", step=step_words(value))
         case "stage":
-            return _("stage %(stage)s on %(ranks)s ranks", stage=value, ranks=setup.ranks)
+            return ngettext(
+                "stage %(stage)s on %(num)s rank",
+                "stage %(stage)s on %(num)s ranks",
+                setup.ranks,
+                stage=value,
+            )
         case "init":
             return _("exact SVD") if value == "pissa" else _("approximate SVD")
         case "rank":
