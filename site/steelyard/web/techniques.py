@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from flask import Blueprint, abort, render_template
 from markupsafe import Markup
 
+from memlab.record import Record
 from steelyard.bank.model import Bank, Claim, Question, Text
 from steelyard.evidence import Judgement
 from steelyard.web import cards, numbers, pages, wording
@@ -18,7 +19,7 @@ from steelyard.web.listing import Line, changes, listing
 from steelyard.web.render import render
 from steelyard.web.state import judgements, state
 from steelyard.web.tables import Table, furthest, tables
-from steelyard.web.works import works_of
+from steelyard.web.works import arm_words, works_of
 
 bp = Blueprint("techniques", __name__)
 
@@ -37,6 +38,7 @@ for helper in (
     numbers.loss,
     numbers.seconds,
     numbers.size,
+    arm_words,
 ):
     bp.add_app_template_global(helper)
 
@@ -84,6 +86,7 @@ def show(name: str) -> str:
         tables=_head(name),
         scale=furthest(_head(name)),
         figures=figures(name),
+        fruitless=_fruitless(name),
         listing=listing(source),
         changes=_changes(name, source),
         claims=claims,
@@ -94,6 +97,15 @@ def show(name: str) -> str:
 def _head(name: str) -> tuple[Table, ...]:
     """Return the tables of the work that heads a technique's page."""
     return next((tables(name, work) for work in works_of(name, state().records)), ())
+
+
+def _fruitless(name: str) -> list[tuple[str, Record]]:
+    """Return the runs of a technique that ended without a figure, by id."""
+    return [
+        (id, record)
+        for id, record in state().records.by_id.items()
+        if record.technique == name and record.status != "ok" and record.setup.rank_index is None
+    ]
 
 
 def _changes(name: str, source: str) -> tuple[tuple[Line, ...], ...]:

@@ -132,7 +132,7 @@ def curves_chart(shown: Sequence[Curve], prefix: str, bold: str | None = None) -
     panels = [
         {
             "width": WIDTH - 60,
-            "height": 170,
+            "height": 200,
             "transform": [{"filter": f"isValid(datum.{field})"}],
             "layer": [
                 {
