@@ -97,11 +97,7 @@ def _name(group: Group) -> str:
 
 def _draw_peaks(axes: Any, groups: list[Group]) -> None:
     rows = range(len(groups))
-    left = [0.0] * len(groups)
-    for kind in KINDS:
-        widths = [(group.median(bytes_at_peak(kind)) or 0) / 2**20 for group in groups]
-        axes.barh(rows, widths, left=left, color=COLOURS[kind], height=0.62, edgecolor="white", lw=0.6)
-        left = [a + b for a, b in zip(left, widths, strict=True)]
+    left = stack_bars(axes, groups, rows, edge="white")
     for row in rows:
         difference = change(left[row], left[0])
         note = f"  {in_bytes(left[row] * 2**20)}" + (f"  ({in_percent(difference)})" if row else "")
@@ -111,6 +107,16 @@ def _draw_peaks(axes: Any, groups: list[Group]) -> None:
     axes.invert_yaxis()
     axes.set_xlim(0, max(left) * 1.28)
     axes.set_xlabel("MiB alive at the peak")
+
+
+def stack_bars(axes: Any, groups: Sequence[Group], rows: Sequence[float], *, edge: str) -> list[float]:
+    """Draw each group's bytes at the peak as a bar of its kinds; return the bars' lengths in MiB."""
+    left = [0.0] * len(groups)
+    for kind in KINDS:
+        widths = [(group.median(bytes_at_peak(kind)) or 0) / 2**20 for group in groups]
+        axes.barh(rows, widths, left=left, color=COLOURS[kind], height=0.62, edgecolor=edge, lw=0.6)
+        left = [a + b for a, b in zip(left, widths, strict=True)]
+    return left
 
 
 def _draw_timeline(axes: Any, group: Group) -> None:

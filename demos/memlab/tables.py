@@ -40,28 +40,30 @@ def of_folder(folder: Path) -> str:
     records = [one for one in read_folder(folder) if one.setup.rank_index is None]
     works: dict[tuple[bool, str], list[Group]] = {}
     for group in grouped(one for one in records if one.mode == "measured"):
-        works.setdefault((_is_quality(group), _heading(group)), []).append(group)
+        works.setdefault((is_quality(group), heading(group)), []).append(group)
     parts = []
-    for (is_quality, heading), groups in sorted(works.items()):
-        groups = sorted(groups, key=_order)
+    for (quality, title), groups in sorted(works.items()):
+        groups = sorted(groups, key=order)
         applicable = [group for group in groups if group.first.status != "not_applicable"]
-        parts.append(heading)
-        parts += _quality(applicable) if is_quality else _memory(applicable)
+        parts.append(title)
+        parts += _quality(applicable) if quality else _memory(applicable)
         parts += [_not_applicable(group) for group in groups if group not in applicable]
     return "\n\n".join(parts)
 
 
-def _is_quality(group: Group) -> bool:
+def is_quality(group: Group) -> bool:
+    """Whether these runs are long enough to tell what was learned."""
     return group.first.setup.warmup + group.first.setup.steps >= QUALITY_STEPS
 
 
-def _heading(group: Group) -> str:
+def heading(group: Group) -> str:
+    """Say in a line of Markdown what work a group did, and where; groups of one heading share a table."""
     one, setup = group.first, group.first.setup
-    on_gpu, is_quality = one.device.kind == "cuda", _is_quality(group)
+    on_gpu, quality = one.device.kind == "cuda", is_quality(group)
     where = f"On a {'GPU' if on_gpu else 'CPU'}, {one.device.name}"
-    if not is_quality:
+    if not quality:
         where += ": the allocator's peak" if on_gpu else ": bytes of live tensors, not a GPU's"
-    about = f"What is learned in {PRECISIONS[setup.precision]}" if is_quality else "Memory and time"
+    about = f"What is learned in {PRECISIONS[setup.precision]}" if quality else "Memory and time"
     versions = ", ".join(f"{name} {one.origin.versions[name]}" for name in ("torch", "transformers", "peft"))
     return (
         f"**{about}: {setup.model}, batch {setup.batch}, {setup.seq} tokens a sequence, {setup.steps} steps "
@@ -69,11 +71,11 @@ def _heading(group: Group) -> str:
     )
 
 
-def _order(group: Group) -> tuple[bool, str, int, tuple[int, int], str, int, float]:
+def order(group: Group) -> tuple[bool, str, int, tuple[int, int], str, int, float]:
+    """The key by which a table's rows are sorted: the usual arm of a technique comes before its variants."""
     setup = group.first.setup
     place = STEPS.index(setup.step) if setup.step else -1
     sharding = setup.ranks, setup.stage or 0
-    # The usual rank, 16, comes before the half of it.
     arm = f"{setup.init or ''} {1000 - (setup.rank or 0):4}"
     precision = list(PRECISIONS).index(setup.precision)
     return group.technique != BASELINE, group.technique, place, sharding, arm, precision, setup.lr

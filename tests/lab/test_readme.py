@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from memlab import record
+from memlab import headline, record
 from memlab.compare import grouped, read_folder, savings
-from memlab.readme import BEGIN, regenerate, table, with_table
+from memlab.readme import BEGIN, between_marks, regenerate, table
 from memlab.tables import QUALITY_STEPS
 
 DEMOS = Path(__file__).parents[2] / "demos"
@@ -23,7 +23,17 @@ def test_the_schema_is_current():
 def test_the_readmes_table_is_current():
     """It shows the published records and no others."""
     text = (DEMOS / "README.md").read_text(encoding="utf-8")
-    assert text == with_table(text, table(DEMOS / "results"))
+    assert text == between_marks(text, table(DEMOS / "results"))
+
+
+def test_the_projects_picture_is_current(tmp_path):
+    """Its bytes and its words are made of the published records; `python -m memlab.readme` brings them up to date."""
+    lines = headline.bars(DEMOS / "results")
+    text = (DEMOS.parent / "README.md").read_text(encoding="utf-8")
+    assert text == between_marks(text, headline.markdown(lines))
+    headline.draw(lines, tmp_path)
+    for name in headline.FILES.values():
+        assert (DEMOS.parent / "docs" / name).read_bytes() == (tmp_path / name).read_bytes(), name
 
 
 def test_the_readme_lists_every_demo():
