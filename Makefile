@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
 READY := $(VENV)/.ready
 
-.PHONY: serve test demos check bench lint
+.PHONY: serve test demos reference quality check bench lint
 .DELETE_ON_ERROR:
 
 serve: $(READY)-site
@@ -17,7 +17,13 @@ test: $(READY)-all browser
 	@$(BIN)/python -m pytest
 
 demos: $(READY)-demos
-	@$(BIN)/python demos/lora.py
+	@$(BIN)/python -m memlab.suite $(ARGS)
+
+reference: $(READY)-demos
+	@$(BIN)/python -m memlab.reference $(ARGS)
+
+quality: $(READY)-demos
+	@$(BIN)/python -m memlab.quality $(ARGS)
 
 check: $(READY)-site
 	@$(BIN)/steelyard check

@@ -13,7 +13,7 @@ import transformers
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PretrainedConfig, PreTrainedModel
 
 from memlab import cache
-from memlab.setup import BUNDLED, RANDOM, Setup, UsageError, bundled_gguf
+from memlab.setup import BUNDLED, RANDOM, Setup, UsageError, bundled_gguf, shape
 
 BUNDLED_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
 BUNDLED_PARAMETERS = 134_515_008
@@ -88,7 +88,9 @@ def find(setup: Setup) -> Source:
     name, path = setup.model, Path(setup.model)
     if name == "tiny":
         return Source("tiny", _prepared(_tiny_config(), setup), None, None)
-    where = str(bundled()) if name == BUNDLED else name
+    own = shape(name)
+    path = own or path
+    where = str(bundled()) if name == BUNDLED else str(own or name)
     try:
         config = AutoConfig.from_pretrained(where)
     except (OSError, ValueError, KeyError) as error:

@@ -71,7 +71,11 @@ class Setup:
     )
     random_init: bool = field(
         default=False,
-        metadata=_option("random weights in the shape that the model's config.json says", "what is trained"),
+        metadata=_option(
+            "random weights in the shape that the model's config.json says; where no tokenizer comes with it, "
+            "each byte of the text is a token",
+            "what is trained",
+        ),
     )
     dataset: str = field(
         default=DOCSTRINGS,
@@ -228,6 +232,12 @@ SHARDING_OPTIONS = ("stage", "ranks", "offload")
 SHARDING = {"stage": 2, "ranks": 2}
 """What a demo that shards does when it is told nothing else."""
 
+_REPLAYED = (
+    *("precision", "batch", "seq", "steps", "warmup", "lr"),
+    *("rank", "alpha", "init", "step", "stage", "offload"),
+)
+"""What `--like` takes from a record as it is."""
+
 _BESIDE_LIKE = frozenset({"like", "device", "out", "json", "model", "random_init", "dataset"})
 
 
@@ -351,19 +361,8 @@ def _replayed(setup: Setup, theirs: record.Record, given: dict[str, Any]) -> Set
         setup = replace(setup, model=model, random_init=model != same.model)
     return replace(
         setup,
-        precision=same.precision,
-        batch=same.batch,
-        seq=same.seq,
-        steps=same.steps,
-        warmup=same.warmup,
-        lr=same.lr,
-        rank=same.rank,
-        alpha=same.alpha,
-        init=same.init,
-        step=same.step,
-        stage=same.stage,
         ranks=None if same.stage is None else same.ranks,
-        offload=same.offload,
+        **{name: getattr(same, name) for name in _REPLAYED},
     )
 
 
