@@ -72,8 +72,8 @@ class Setup:
     random_init: bool = field(
         default=False,
         metadata=_option(
-            "random weights in the shape that the model's config.json says; where no tokenizer comes with it, "
-            "each byte of the text is a token",
+            "random weights in the shape that the model's config.json says; where no tokenizer comes with "
+            "it, each byte of the text is a token",
             "what is trained",
         ),
     )

@@ -49,6 +49,15 @@ def test_a_bare_configuration_gives_random_weights_and_byte_tokens(folder):
     assert source.count_parameters() == model.find(Setup(model=str(folder), seq=64)).count_parameters()
 
 
+def test_a_larger_shape_comes_with_the_lab():
+    """Llama 3.2's with 1.2 billion parameters: enough for weights and states to rule the peak, and no download."""
+    source = model.find(Setup(model="llama-3.2-1b", random_init=True, seq=2048))
+    assert source.label == "llama-3.2-1b (random weights)"
+    assert source.count_parameters() == 1_235_814_400
+    tokenize, end = source.tokenizer()
+    assert (tokenize("def"), end) == ([1 + byte for byte in b"def"], 0)
+
+
 def test_a_model_that_cannot_serve_is_refused(folder, tmp_path):
     """Too short for the sequence, without a tokenizer, no language model, no configuration at all."""
     with pytest.raises(UsageError, match=r"--seq 512: .* reads at most 64 tokens"):
