@@ -142,12 +142,18 @@ def _label(group: Group, alike: Sequence[Group]) -> str:
         telling = ["step", *(field for field in telling if field not in TECHNIQUE_FIELDS)]
     elif setup.stage is not None:
         telling = ["stage", *(field for field in telling if field not in ("stage", "ranks"))]
+    if "rank" in telling and len({_scale(other.first.setup) for other in alike}) == 1:
+        telling = [field for field in telling if field != "alpha"]  # it goes with the rank
     told = [field for field in _TOLD if field in telling]
     told += [field for field in telling if field not in _TOLD]
     name = plain_label(group)
     for detail in filter(None, (_told(setup, field) for field in told)):
         name = _("%(name)s, %(detail)s", name=name, detail=detail)
     return name
+
+
+def _scale(setup: Setup) -> float | None:
+    return None if setup.alpha is None or setup.rank is None else setup.alpha / setup.rank
 
 
 def arm_words(setup: Setup) -> str:
