@@ -47,7 +47,10 @@ def describe(device: torch.device) -> Device:
             memory_bytes=properties.total_memory,
             driver=_nvidia_smi("driver_version"),
         )
-    return Device(kind="cpu", name=_cpu_name(), memory_bytes=psutil.virtual_memory().total)
+    # Threads decide on a CPU's time, and some kernels keep a buffer for each: other threads, another device.
+    threads = torch.get_num_threads()
+    name = f"{_cpu_name()}, {threads} thread{'s' * (threads > 1)}"
+    return Device(kind="cpu", name=name, memory_bytes=psutil.virtual_memory().total)
 
 
 def synchronize(device: torch.device) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from memlab import measure
+from memlab import hardware, measure
 from memlab.record import KINDS, Record
 
 STORED = {"mixed": "float32", "bf16": "bfloat16"}
@@ -178,3 +178,13 @@ def test_out_of_memory_on_a_gpu_is_a_result(finished, demo):
 
     one = finished("baseline", build=build, device="cuda")
     assert one.status == "oom" and one.memory.peak_bytes > 0
+
+
+def test_a_cpu_is_named_with_its_threads():
+    """On more threads it is another device: times, and the buffers that kernels keep for each, differ."""
+    assert hardware.describe(torch.device("cpu")).name.endswith(", 1 thread")
+    torch.set_num_threads(2)
+    try:
+        assert hardware.describe(torch.device("cpu")).name.endswith(", 2 threads")
+    finally:
+        torch.set_num_threads(1)
