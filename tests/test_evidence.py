@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from memlab.record import Record
+from memlab.record import Record, States
 from records import VERSIONS, make_record
 from steelyard import evidence
 from steelyard.bank.model import Claim
@@ -232,7 +232,12 @@ def test_setups_that_disagree_decide_nothing_until_the_test_chooses():
     test = {**THIRTY_PERCENT, "within": [0.2, None]}
     chosen = {**test, "of": {"technique": "lora", "precision": "mixed"}}
 
-    assert judge(claim("open", test), given).verdict == "open"
+    judged = judge(claim("open", test), given)
+
+    assert judged.verdict == "open"
+    assert [str(finding.why) for finding in judged.findings] == [
+        "it comes out differently in different setups: let the test choose one"
+    ] * 2
     assert judge(claim("holds", chosen), given).verdict == "holds"
 
 
@@ -283,6 +288,324 @@ def test_a_single_value_is_taken_from_all_repeats():
     assert (finding.value, finding.spread) == (701, (700, 702))
 
 
+# ---- what a test can ask for ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("asked", "value"),
+    [
+        ({"take": "saving"}, 0.25),
+        ({"take": "ratio"}, 0.75),
+        ({"take": "difference"}, -250),
+        ({"take": "difference", "metric": "learning.eval_loss_after"}, 0),
+    ],
+)
+def test_two_numbers_are_made_one_as_the_test_says(pair, asked, value):
+    (finding,) = judge(claim("open", {**THIRTY_PERCENT, **asked, "within": [-1000, 1000]}), pair).findings
+
+    assert (value, True) == (finding.value, finding.within)
+
+
+def test_a_fraction_is_a_part_of_another_number_of_the_same_record(pair):
+    share = {"of": "lora", "take": "fraction", "within": [0, 1]}
+    part = {"metric": "memory.breakdown_at_peak.activations", "whole": "memory.peak_bytes"}
+    (finding,) = judge(claim("holds", {**share, **part}), pair).findings
+
+    assert pytest.approx(250 / 750) == finding.value
+
+
+def test_model_states_are_a_number_though_no_field_holds_their_sum():
+    states = States(
+        parameters_bytes=2, gradients_bytes=2, master_bytes=4, moments_bytes=8, buffers_bytes=5, host_bytes=0
+    )
+    given = records(make_record("zero", stage=0).model_copy(update={"states": states}))
+
+    assert (
+        judge(claim("holds", {"of": "zero", "metric": "states.total", "within": [16, 16]}), given).verdict
+        == "holds"
+    )
+
+
+def learner(technique: str, losses: list[float], *, eval_loss: float = 2.0, **fields: Any) -> Record:
+    """Return a record of a run with these training losses and this held-out loss at the end."""
+    record = make_record(technique, **{"steps": len(losses), "warmup": 0, **fields})
+    learning = record.learning.model_copy(update={"losses": losses, "eval_loss_after": eval_loss})
+    return record.model_copy(update={"learning": learning})
+
+
+def falling(by: float, steps: int = 60) -> list[float]:
+    return [10 - by * step for step in range(1, steps + 1)]
+
+
+STEPS_TO_LOSS: dict[str, Any] = {"of": "pissa", "against": "lora", "take": "ratio", "metric": "steps_to_loss"}
+
+
+def test_steps_to_a_loss_are_fewer_for_the_technique_that_learns_faster():
+    given = records(learner("pissa", falling(0.1)), learner("lora", falling(0.05)))
+    (finding,) = judge(claim("holds", {**STEPS_TO_LOSS, "within": [None, 0.99]}), given).findings
+
+    assert finding.value == 33 / 60  # pissa's mean of ten is where lora's ended after 33 steps
+    assert (finding.bound, finding.missed) == (None, 0)
+
+
+def test_the_same_run_needs_as_many_steps_as_itself_though_it_was_there_before_its_end():
+    flat = [*falling(0.1, 20), *[8.0] * 40]
+    given = records(learner("pissa", flat), learner("lora", flat))
+
+    assert judge(claim("holds", {**STEPS_TO_LOSS, "within": [1, 1]}), given).findings[0].value == 1
+
+
+@pytest.mark.parametrize(
+    ("within", "decided"),
+    [([None, 0.9], False), ([0.5, None], True), ([1.5, None], None), ([0.5, 1.5], None), ([None, 1.5], None)],
+)
+def test_a_loss_that_was_never_reached_gives_a_bound_and_decides_what_the_bound_decides(within, decided):
+    given = records(learner("pissa", falling(0.05)), learner("lora", falling(0.1)))
+    (finding,) = judge(claim("open", {**STEPS_TO_LOSS, "within": within}), given).findings
+
+    assert (finding.value, finding.bound, finding.missed) == (1.0, "least", 1)
+    assert finding.within is decided
+    assert (str(finding.why) == "1 of 1 runs never came to that loss, so only a bound is known") == (
+        decided is None
+    )
+
+
+def test_a_saving_of_steps_that_is_only_bounded_is_bounded_from_above():
+    given = records(learner("pissa", falling(0.05)), learner("lora", falling(0.1)))
+    test = {**STEPS_TO_LOSS, "take": "saving", "within": [0.3, None]}
+    (finding,) = judge(claim("open", test), given).findings
+
+    assert (finding.value, finding.bound, finding.within) == (0.0, "most", False)
+
+
+def test_a_median_that_a_missed_loss_cannot_move_is_exact():
+    given = records(
+        *(learner("lora", falling(0.05), seed=seed) for seed in range(3)),
+        *(learner("pissa", falling(by), seed=seed) for seed, by in enumerate((0.1, 0.06, 0.04))),
+    )
+    (finding,) = judge(claim("open", {**STEPS_TO_LOSS, "within": [0, 2]}), given).findings
+
+    assert (finding.bound, finding.missed) == (None, 1)
+    assert finding.value < 1 and finding.no_difference
+
+
+def test_at_equal_seconds_a_technique_whose_steps_take_twice_as_long_has_made_half_of_them():
+    given = records(
+        learner("dora", falling(0.1), step_seconds=2.0), learner("lora", falling(0.1), step_seconds=1.0)
+    )
+    test = {"of": "dora", "against": "lora", "take": "difference", "metric": "loss_at_equal_seconds"}
+    (finding,) = judge(claim("holds", {**test, "within": [0, None]}), given).findings
+
+    assert finding.value == pytest.approx(3.0)  # 30 steps of 0.1
+
+
+def test_a_run_of_fewer_steps_than_asked_for_says_nothing_about_learning():
+    given = records(learner("pissa", falling(0.1)), learner("lora", falling(0.1)))
+    test = {**STEPS_TO_LOSS, "steps": 100, "within": [None, 2]}
+
+    assert (
+        str(judge(claim("open", test), given).findings[0].why) == "no record of pissa with 100 steps or more"
+    )
+
+
+# ---- no difference --------------------------------------------------------------------------------------
+
+
+def losses(*differences: float) -> Records:
+    """Return PiSSA and LoRA with these differences in held-out loss, one a seed."""
+    return records(
+        *(learner("lora", falling(0.1), seed=seed, eval_loss=3.0) for seed in range(len(differences))),
+        *(learner("pissa", falling(0.1), seed=n, eval_loss=3.0 + d) for n, d in enumerate(differences)),
+    )
+
+
+LOSS: dict[str, Any] = {
+    "of": "pissa",
+    "against": "lora",
+    "take": "difference",
+    "metric": "learning.eval_loss_after",
+}
+
+
+@pytest.mark.parametrize("within", [[None, 0], [None, -0.001], [0, None], [-0.1, -0.005], [-0.008, 0]])
+def test_where_the_seeds_disagree_no_test_that_asks_for_a_difference_comes_out_true(within):
+    (finding,) = judge(claim("open", {**LOSS, "within": within}), losses(-0.02, -0.007, 0.01)).findings
+
+    assert (finding.no_difference, finding.within) == (True, False)
+    assert pytest.approx((-0.007, -0.02, 0.01)) == (finding.value, *finding.spread)
+
+
+def test_that_there_is_none_to_speak_of_holds_when_it_holds_for_every_seed():
+    found = losses(-0.02, -0.007, 0.01)
+    wide, narrow = (
+        judge(claim("open", {**LOSS, "within": [-d, d]}), found).findings[0] for d in (0.05, 0.015)
+    )
+
+    assert (wide.within, narrow.within) == (True, None)
+    assert "too far apart" in str(narrow.why)
+
+
+def test_seeds_that_agree_are_decided_by_their_median():
+    (finding,) = judge(claim("open", {**LOSS, "within": [None, 0]}), losses(-0.02, -0.007, -0.001)).findings
+
+    assert (finding.no_difference, finding.within) == (False, True)
+
+
+def test_two_seeds_are_too_few_to_disagree_and_equal_ones_do_not():
+    for given in (losses(-0.02, 0.01), losses(0, 0, 0)):
+        assert not judge(claim("open", {**LOSS, "within": [None, 0]}), given).findings[0].no_difference
+
+
+def test_a_contradiction_says_that_no_difference_was_found():
+    judged = judge(claim("does-not-hold", {**LOSS, "within": [None, 0]}), losses(-0.02, -0.007, 0.01))
+
+    assert judged.contradiction == (
+        "expects otherwise: test 1 finds no difference (-0.02 to 0.01), which does not lie within […, 0]"
+    )
+
+
+# ---- learning rates -------------------------------------------------------------------------------------
+
+
+def test_a_technique_is_taken_at_the_rate_with_most_seeds_and_then_at_the_best():
+    grid = [
+        learner("pissa", falling(0.1), lr=lr, seed=seed, eval_loss=loss)
+        for lr, loss, seeds in ((1e-4, 3.0, 3), (3e-4, 2.9, 3), (1e-3, 2.0, 1))
+        for seed in range(seeds)
+    ]
+    lora = [learner("lora", falling(0.1), lr=1e-3, seed=seed, eval_loss=3.0) for seed in range(3)]
+    (finding,) = judge(claim("open", {**LOSS, "within": [None, 0]}), records(*grid, *lora)).findings
+
+    assert finding.setup.lr == 3e-4
+    assert finding.rates == ((1e-4, 3e-4, 1e-3), (1e-3,))
+    assert finding.value == pytest.approx(-0.1)
+
+
+def test_a_test_may_name_its_rate():
+    grid = [learner("pissa", falling(0.1), lr=lr, eval_loss=lr) for lr in (1e-4, 1e-3)]
+    test = {"of": {"technique": "pissa", "lr": 0.001}, "metric": "learning.eval_loss_after", "within": [0, 1]}
+
+    assert judge(claim("holds", test), records(*grid)).findings[0].value == 1e-3
+
+
+def test_two_ranks_of_one_technique_are_compared_each_at_its_own_rate():
+    test = {
+        "of": {"technique": "dora", "rank": 8},
+        "against": {"technique": "dora", "rank": 16},
+        "take": "ratio",
+        "within": [0, 2],
+    }
+    given = records(make_record("dora", rank=8, lr=3e-4, alpha=8.0), make_record("dora", lr=1e-3))
+
+    assert {"rank", "alpha", "lr"} == {
+        d.field for d in judge(claim("holds", test), given).findings[0].differences
+    }
+
+
+def test_a_rank_does_not_bring_along_another_scale():
+    test = {
+        "of": {"technique": "dora", "rank": 8},
+        "against": {"technique": "dora", "rank": 16},
+        "take": "ratio",
+        "within": [0, 2],
+    }
+    given = records(make_record("dora", rank=8, alpha=32.0), make_record("dora"))
+
+    assert "alpha (32.0 and 16.0)" in str(judge(claim("open", test), given).findings[0].why)
+
+
+# ---- stack and shards -----------------------------------------------------------------------------------
+
+BF16 = {"precision": "bf16", "autocast": None, "adapter_dtype": "bfloat16", "base_dtype": "bfloat16"}
+
+
+def stack(step: str, peak: int, **fields: Any) -> Record:
+    return make_record("stack", step=step, peak=peak, **{**BF16, **fields})
+
+
+@pytest.fixture
+def stacked() -> Records:
+    return records(
+        baseline(peak=4000),
+        baseline(peak=2000, precision="bf16", autocast=None, base_dtype="bfloat16"),
+        stack("lora", 900),
+        stack("8bit_adamw", 880, optimizer="AdamW8bit"),
+        stack("chunked_loss", 600, optimizer="AdamW8bit", loss_kernel="chunked"),
+    )
+
+
+@pytest.mark.parametrize(
+    ("step", "against", "saving"),
+    [
+        ("lora", {"technique": "baseline"}, 0.55),
+        ("chunked_loss", {"technique": "baseline"}, 0.7),
+        ("chunked_loss", {"technique": "stack", "step": "lora"}, 1 - 600 / 900),
+        ("8bit_adamw", {"technique": "stack", "step": "lora"}, 1 - 880 / 900),
+    ],
+)
+def test_a_step_of_the_stack_brings_its_optimizer_and_its_loss_with_it(stacked, step, against, saving):
+    test = {"of": {"technique": "stack", "step": step}, "against": against, "within": [0, 1]}
+    (finding,) = judge(claim("holds", test), stacked).findings
+
+    assert finding.value == pytest.approx(saving)
+    assert "step" in {d.field for d in finding.differences}
+
+
+def test_a_precision_that_both_sides_name_brings_its_types_of_weights_with_it(stacked):
+    test = {
+        "of": {"technique": "stack", "step": "chunked_loss", "precision": "bf16"},
+        "against": {"technique": "baseline", "precision": "mixed"},
+        "within": [0, 1],
+    }
+
+    assert judge(claim("holds", test), stacked).findings[0].value == pytest.approx(0.85)
+
+
+def test_two_steps_are_compared_only_when_the_test_names_both(stacked):
+    test = {"of": {"technique": "stack", "step": "lora"}, "against": "stack", "within": [-10, 10]}
+    (finding,) = judge(claim("open", test), stacked).findings
+
+    assert "step (lora and 8bit_adamw)" in str(finding.why)
+
+
+def test_another_optimizer_is_no_part_of_a_technique_outside_the_stack():
+    given = records(baseline(), make_record("lora", optimizer="AdamW8bit"))
+
+    assert "optimizer" in str(
+        judge(claim("open", {**THIRTY_PERCENT, "within": [0, 1]}), given).findings[0].why
+    )
+
+
+def test_shards_are_compared_over_stages_when_the_test_names_them_and_offloading_apart():
+    given = records(
+        make_record("zero", stage=0, ranks=2, peak=1000),
+        make_record("zero", stage=2, ranks=2, peak=600),
+        make_record("zero", stage=2, ranks=2, peak=300, offload=True),
+    )
+    stages = {
+        "of": {"technique": "zero", "stage": 2},
+        "against": {"technique": "zero", "stage": 0},
+        "within": [0, 1],
+    }
+    (plain,) = judge(claim("holds", stages), given).findings
+    both = {
+        "of": {"technique": "zero", "stage": 2, "offload": True},
+        "against": {"technique": "zero", "stage": 0, "offload": False},
+        "within": [0, 1],
+    }
+    (offloaded,) = judge(claim("holds", both), given).findings
+
+    assert (plain.value, offloaded.value) == (0.4, 0.7)
+
+
+def test_runs_that_learn_and_runs_that_weigh_are_not_compared():
+    given = records(learner("lora", falling(0.1), seq=48, batch=8), baseline())
+
+    assert "batch (8 and 4), seq (48 and 512), steps (60 and 10)" in str(
+        judge(claim("open", {**THIRTY_PERCENT, "within": [0, 1]}), given).findings[0].why
+    )
+
+
 # ---- what is wrong with a test --------------------------------------------------------------------------
 
 
@@ -293,6 +616,9 @@ def test_a_single_value_is_taken_from_all_repeats():
         ({"of": "lora", "metric": "memory.peak", "within": [0, 1]}, "no record has a number memory.peak"),
         ({"of": "lora", "metric": "learning.losses", "within": [0, 1]}, "no record has a number learning.losses"),
         ({"of": "lora", "metric": "memory.reserved_bytes", "within": [0, 1]}, "memory.reserved_bytes was not measured"),
+        ({"of": "lora", "metric": "steps_to_loss", "within": [0, 1]}, "steps_to_loss is a number of two runs: say against what"),
+        ({"of": "lora", "take": "fraction", "whole": "memory.all", "within": [0, 1]}, "no record has a number memory.all"),
+        ({"of": "lora", "take": "fraction", "whole": "memory.reserved_bytes", "within": [0, 1]}, "memory.reserved_bytes was not measured"),
         ({"compute": "1/0", "within": [0, 1]}, "the arithmetic divides by zero"),
         ({"compute": "9**9**9", "within": [0, 1]}, "the arithmetic takes a power that is not real, or beyond 64"),
         ({"compute": "1e300*1e300", "within": [0, 1]}, "the arithmetic is too large"),

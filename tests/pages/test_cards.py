@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from flask import get_template_attribute
+from flask_babel import force_locale
 
+from memlab.record import Record
 from pages.world import visible
 from records import make_record
 from steelyard.bank.model import Claim, Test, Verdict
-from steelyard.evidence import Judgement, Records, judge
+from steelyard.evidence import Judgement, Reason, Records, judge
+from steelyard.evidence.reasons import ENGLISH
 from steelyard.web.cards import within_a_sentence
+from steelyard.web.wording import reason_words
 
 pytestmark = pytest.mark.usefixtures("english")
 
@@ -145,6 +151,104 @@ def test_units_follow_the_metric() -> None:
     for metric, words in metrics.items():
         test = {"of": "lora", "metric": metric, "within": [0, None]}
         assert words in visible(card(claim(test, verdict="holds"), found))
+
+
+def learned(*losses: float, lr: float = 3e-4) -> Records:
+    """Return LoRA at a held-out loss of 3 and PiSSA at these, one a seed; PiSSA at one more rate."""
+    found = {"x/other": at(make_record("pissa", lr=1e-2), 9.0)}
+    for seed, loss in enumerate(losses):
+        found[f"x/lora-{seed}"] = at(make_record("lora", seed=seed), 3.0)
+        found[f"x/pissa-{seed}"] = at(make_record("pissa", seed=seed, lr=lr), loss)
+    return Records(found)
+
+
+def at(record: Record, loss: float) -> Record:
+    assert record.learning
+    return record.model_copy(
+        update={"learning": record.learning.model_copy(update={"eval_loss_after": loss})}
+    )
+
+
+LOWER = {
+    "of": "pissa",
+    "against": "lora",
+    "take": "difference",
+    "metric": "learning.eval_loss_after",
+    "within": [None, 0],
+}
+
+
+def test_where_seeds_disagree_the_card_names_no_winner() -> None:
+    words = visible(card(claim(LOWER), learned(2.98, 2.993, 3.01)))
+    assert "no difference found held-out loss after" in words
+    assert "−0.007, between −0.020 and +0.010 over 3 runs" in words
+    assert "Is it lower? No." in words
+
+
+def test_where_seeds_agree_the_card_says_by_how_much() -> None:
+    words = visible(card(claim(LOWER), learned(2.98, 2.9, 2.95)))
+    assert "−0.050 held-out loss after" in words
+    assert "−0.100 to −0.020 over 3 runs" in words
+    assert "Is it lower? Yes." in words
+
+
+def test_losses_stand_beside_the_learning_rates_at_which_they_came_about() -> None:
+    words = visible(card(claim(LOWER), learned(2.98, 2.9, 2.95)))
+    assert "learning rate: 3e-4, of 2 tried; against 1e-3, of 1 tried" in words
+
+
+def test_a_loss_that_was_never_reached_is_a_bound_on_the_card() -> None:
+    def run(technique: str, by: float) -> Record:
+        record = make_record(technique, steps=60)
+        assert record.learning
+        losses = [10 - by * step for step in range(60)]
+        return record.model_copy(update={"learning": record.learning.model_copy(update={"losses": losses})})
+
+    found = Records({"x/lora": run("lora", 0.1), "x/pissa": run("pissa", 0.05)})
+    asked = {"of": "pissa", "against": "lora", "metric": "steps_to_loss"}
+    ratio = visible(card(claim({**asked, "take": "ratio", "within": [None, 1.5]}), found))
+    saving = visible(card(claim({**asked, "within": [0.3, None]}), found))
+
+    assert "at least ×1.00 steps to the loss at which the other ended" in ratio
+    assert "1 of 1 runs never came to that loss, so only a bound is known" in ratio
+    assert "at most 0.0% less" in saving
+    assert "Is the saving at least 30.0%? No." in saving
+
+
+def test_a_fraction_says_of_what() -> None:
+    test = {
+        "of": "lora",
+        "take": "fraction",
+        "metric": "learning.trainable_parameters",
+        "whole": "learning.total_parameters",
+        "within": [None, 0.1],
+    }
+    words = visible(card(claim(test, verdict="holds"), records()))
+    assert "0.00074% trainable parameters, as a share of: parameters in all" in words
+
+
+def test_each_side_says_what_the_test_asks_of_it() -> None:
+    test = {
+        "of": {"technique": "dora", "rank": 8},
+        "against": {"technique": "lora", "rank": 16},
+        "within": [0, 1],
+    }
+    found = Records({"x/dora": make_record("dora", rank=8, peak=500), "x/lora": make_record("lora")})
+    assert "dora (rank 8) against lora (rank 16) in mixed" in visible(card(claim(test), found))
+
+
+@pytest.mark.parametrize("code", ENGLISH)
+def test_why_a_test_decides_nothing_is_said_in_every_language(code: str) -> None:
+    values = {name: name for name in re.findall(r"{(\w+)}", ENGLISH[code])}
+    reason = Reason(code, values)
+    english = reason_words(reason)
+    with force_locale("ja"):
+        japanese = reason_words(reason)
+
+    assert str(reason)
+    assert english.isascii() and not japanese.isascii()
+    if code not in ("arithmetic", "noisy"):
+        assert all(name in japanese for name in values)
 
 
 def test_a_claim_that_nothing_decides_is_not_measured_yet_and_says_why() -> None:

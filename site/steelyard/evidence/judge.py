@@ -155,6 +155,8 @@ def _find_in_records(test: Test, records: Records) -> Iterator[Finding]:
     closest: tuple[Difference, ...] | None = None
     for of, of_rates in left:
         for against, against_rates in right:
+            if of is against:
+                continue
             allowed, refused = differences(of.first, against.first, named)
             if not refused:
                 found = _comparison(test, of, against)

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from flask import Blueprint, render_template
 
+from steelyard.bank.checks import contradictions
+from steelyard.bank.model import Bank, Problem
+from steelyard.evidence import Records
 from steelyard.web.filters import scale_low
 from steelyard.web.learner import tallies_by_quiz
 from steelyard.web.savings import savings
-from steelyard.web.state import state
+from steelyard.web.state import Same, state
 
 bp = Blueprint("home", __name__)
 
@@ -24,5 +29,11 @@ def index() -> str:
         progress=tallies_by_quiz(),
         savings=map,
         low=scale_low([0.0, *(finding.value or 0.0 for saving in map for finding in saving.findings)]),
-        problems=() if state().settings.public else bank.problems,
+        problems=() if state().settings.public else _problems(Same(bank), Same(state().records)),
     )
+
+
+@lru_cache(maxsize=1)
+def _problems(bank: Same[Bank], records: Same[Records]) -> tuple[Problem, ...]:
+    """Return what the owner of the files has to mend: what cannot be read, and what the evidence refutes."""
+    return tuple(sorted({*bank.value.problems, *contradictions(bank.value, records.value)}))

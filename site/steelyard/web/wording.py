@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 
 from flask_babel import force_locale, gettext
 
 from memlab.record import Device, Setup
 from steelyard.bank.model import Verdict
+from steelyard.evidence import Reason
 from steelyard.web import numbers
 
 
@@ -96,6 +97,108 @@ def kind_words(kind: str) -> str:
     return gettext("other")
 
 
+def rate_words(rate: float) -> str:
+    """Return a learning rate: `3e-4`."""
+    return f"{rate:.1e}".replace(".0e", "e").replace("e-0", "e-").replace("e+00", "")
+
+
+def step_words(step: str) -> str:
+    """Return what a step of the stack adds, one of `memlab.record.STEPS`."""
+    match step:
+        case "checkpointing":
+            return gettext("checkpointing")
+        case "lora":
+            return gettext("LoRA")
+        case "qlora":
+            return gettext("4-bit weights")
+        case "8bit_adamw":
+            return gettext("8-bit AdamW")
+        case "chunked_loss":
+            return gettext("chunked loss")
+    return gettext("activation offload")
+
+
+def selection_words(selection: Mapping[str, object], name: str, other: Mapping[str, object]) -> str:
+    """Return a side of a test: the technique's `name`, and what it asks for that the other side does not."""
+    fields = [field for field in selection if field != "technique" and other.get(field) != selection[field]]
+    own = [words for field in fields if (words := _field_words(field, selection[field]))]
+    if not own:
+        return name
+    return gettext("%(technique)s (%(fields)s)", technique=name, fields=", ".join(own))
+
+
+def _field_words(field: str, value: object) -> str | None:
+    """Return what a test asks for; None where it goes without saying, or is said apart."""
+    if field == "precision" or value is None or value is False:
+        return None
+    match field:
+        case "step":
+            return gettext("up to %(step)s", step=step_words(str(value)))
+        case "stage":
+            return gettext("stage %(stage)s", stage=value)
+        case "ranks":
+            return gettext("%(ranks)s ranks", ranks=value)
+        case "rank":
+            return gettext("rank %(rank)s", rank=value)
+        case "lr":
+            return gettext("rate %(rate)s", rate=rate_words(float(str(value))))
+        case "offload":
+            return gettext("offloaded")
+        case "model":
+            return str(value)
+    return f"{field} {value}"
+
+
+def reason_words(reason: Reason) -> str:
+    """Return why a test decides nothing, or decides otherwise than its figure seems to."""
+    values = {name: _value_words(value) for name, value in reason.values.items()}
+    match reason.code:
+        case "arithmetic":
+            return gettext("this arithmetic has no result")
+        case "unknown-field":
+            return gettext("no record has a field %(names)s", **values)
+        case "unknown-metric":
+            return gettext("no record has a number %(metric)s", **values)
+        case "paired-metric":
+            return gettext("%(metric)s is a number of two runs: say against what", **values)
+        case "no-record":
+            return gettext("no record of %(selection)s yet", **values)
+        case "too-short":
+            return gettext("no record of %(selection)s with %(steps)s steps or more yet", **values)
+        case "not-comparable":
+            return gettext("nothing to compare with: the closest runs differ in %(differences)s", **values)
+        case "too-few-runs":
+            return gettext("%(made)s of the %(asked)s repeats asked for were made", **values)
+        case "too-few-pairs":
+            return gettext("%(made)s of the %(asked)s repeats asked for are on both sides", **values)
+        case "not-measured":
+            return gettext("not measured: %(metric)s", **values)
+        case "not-measured-twice":
+            return gettext("not measured on both sides: %(metric)s", **values)
+        case "not-reached":
+            return gettext(
+                "%(missed)s of %(all)s runs never came to that loss, so only a bound is known", **values
+            )
+        case "noisy":
+            return gettext("the repeats lie too far apart to say that there is no difference to speak of")
+    return gettext("different setups give different answers")
+
+
+def _value_words(value: object) -> str:
+    if isinstance(value, Mapping):
+        technique = str(value.get("technique"))
+        fields = ", ".join(f"{name} {wanted}" for name, wanted in value.items() if name != "technique")
+        return (
+            gettext("%(technique)s (%(fields)s)", technique=technique, fields=fields) if fields else technique
+        )
+    if isinstance(value, tuple):
+        return ", ".join(
+            gettext("%(field)s (%(of)s and %(against)s)", field=d.field, of=d.of, against=d.against)
+            for d in value
+        )
+    return metric_words(str(value))
+
+
 def metric_words(metric: str) -> str:
     """Return what a metric measures; one without words of its own is called by its path in the record."""
     match metric:
@@ -135,17 +238,25 @@ def metric_words(metric: str) -> str:
             return gettext("held-out loss before")
         case "learning.eval_loss_after":
             return gettext("held-out loss after")
+        case "states.total":
+            return gettext("model states of a rank")
+        case "states.parameters_bytes":
+            return gettext("weights of a rank")
+        case "steps_to_loss":
+            return gettext("steps to the loss at which the other ended")
+        case "loss_at_equal_seconds":
+            return gettext("training loss after equal time")
     return metric
 
 
 def formatter(metric: str) -> Callable[[float], str]:
     """Return what writes a metric's values, with their unit."""
     parts = metric.split(".")
-    if parts[-1].endswith("_bytes") or "breakdown_at_peak" in parts:
+    if parts[-1].endswith("_bytes") or "breakdown_at_peak" in parts or metric == "states.total":
         return numbers.size
     if any(part.endswith("_seconds") for part in parts):
         return numbers.seconds
-    if parts[-1].endswith("_parameters"):
+    if parts[-1].endswith("_parameters") or metric == "steps_to_loss":
         return numbers.count
     if "loss" in parts[-1]:
         return numbers.loss
