@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
+from datetime import datetime, timedelta, timezone
 
 import pytest
 
+import published
 from memlab.record import Record, schema
 from pages.world import World, visible
 from records import make_record
@@ -111,3 +114,43 @@ def test_a_record_cannot_smuggle_markup_into_its_page(world: World) -> None:
     html = world.client().get(f"/runs/{id}").text
     assert "<script>alert" not in html and "<img" not in html
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in html
+
+
+def test_a_long_run_shows_its_curve_and_a_short_one_does_not(world: World) -> None:
+    short = world.record(published.learned(make_record("lora"), 2.0))
+    long = world.record(published.learned(make_record("lora", steps=60), 2.0))
+    client = world.client()
+    assert "What it learned" not in client.get(f"/runs/{short}").text
+    html = client.get(f"/runs/{long}").text
+    assert "What it learned" in html
+    assert html.count('<svg class="chart"') == 3
+
+
+def test_a_run_on_several_ranks_lists_what_each_of_them_keeps(world: World) -> None:
+    whole = world.record(published.shard(2, 2, None))
+    ranks = [world.record(published.shard(2, 2, index, gradients=-90 * index)) for index in range(2)]
+    world.record(published.shard(3, 2, 0))  # of another run
+    html = world.client().get(f"/runs/{whole}").text
+    words = visible(html)
+    assert "stage 2 on 2 ranks" in words
+    assert "By the paper: 9.000 in stage 2 on 2 ranks." in words
+    table = html[html.index('id="states"') : html.index('id="memory"')]
+    assert re.findall(r'href="/runs/([^"]+)"', table) == ranks
+    assert "rank 1 2.000 0.910 2.000 4.000 8.910 512 B" in visible(table)
+
+
+def test_the_run_of_one_rank_says_that_it_is_a_detail(world: World) -> None:
+    whole = world.record(published.shard(2, 2, None))
+    rank = world.record(published.shard(2, 2, 1))
+    html = world.client().get(f"/runs/{rank}").text
+    assert "This is one rank of 2, a detail of the run." in visible(html)
+    assert f'href="/runs/{whole}"' in html
+    assert "stage 2 on 2 ranks · rate 1e-3 · rank 1" in visible(html)
+
+
+def test_the_moment_is_given_in_universal_time_wherever_it_was_written(world: World) -> None:
+    record = make_record()
+    there = datetime(2026, 1, 2, 3, 30, tzinfo=timezone(timedelta(hours=9)))
+    origin = record.origin.model_copy(update={"created": there})
+    id = world.record(record.model_copy(update={"origin": origin}))
+    assert "2026-01-01 18:30 UTC" in visible(world.client().get(f"/runs/{id}").text)

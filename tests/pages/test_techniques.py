@@ -7,10 +7,12 @@ import re
 
 import pytest
 
+import published
 from memlab.record import Record
 from pages.world import World, visible
 from records import make_record
 from steelyard.web.cards import title
+from steelyard.web.figures import figures
 
 TEXT = """# Low rank
 
@@ -235,3 +237,107 @@ def test_the_time_per_step_spreads_as_far_as_the_steps_did(world: World) -> None
     assert table(world.client().get("/techniques/lora").text, 0)["time per step"] == [
         "2.00 s (1.25 s to 3.50 s)"
     ]
+
+
+# ---- every technique's own pictures ------------------------------------------------------------------------
+
+
+@pytest.fixture
+def lab(world: World) -> World:
+    """All that the lab publishes, and a script for each technique."""
+    published.publish(world.root / "results")
+    for name in ("gradient_checkpointing", "qlora", "pissa", "dora", "stack", "zero"):
+        world.write(f"demos/{name}.py", '"""Run it."""\n')
+    return world
+
+
+def measurements(html: str) -> str:
+    return html[html.index('id="measurements"') : html.index('aria-labelledby="source"')]
+
+
+PICTURES = {
+    "baseline": ("by kind", "over one training step", "Time of a step", "Training loss"),
+    "gradient_checkpointing": ("by kind", "over one training step", "Time of a step"),
+    "lora": ("by kind", "over one training step", "Time of a step", "Training loss"),
+    "qlora": ("by kind", "over one training step", "Time of a step"),
+    "pissa": ("by kind", "over one training step", "Time of a step", "Training loss"),
+    "dora": ("by kind", "over one training step", "Time of a step", "Training loss"),
+    "stack": ("one technique is put on top of another", "over one training step", "Time of a step"),
+    "zero": ("Model states that the rank", "by kind", "over one training step", "Time of a step"),
+}
+
+
+@pytest.mark.parametrize("name", list(PICTURES))
+def test_a_technique_has_its_pictures_and_a_table_beside_each(lab: World, name: str) -> None:
+    html = measurements(lab.client().get(f"/techniques/{name}").text)
+    figures = re.findall(r"<figure.*?</figure>", html, re.DOTALL)
+    captions = [visible(figure[figure.index("<figcaption") :]) for figure in figures]
+    assert len(captions) == len(PICTURES[name])
+    for caption, expected in zip(captions, PICTURES[name], strict=True):
+        assert expected in caption
+    for figure in figures:
+        assert figure.count('<svg class="chart"') == figure.count("<table") == 1
+    ids = re.findall(r'<(?:clipPath|g|path)[^>]* id="([^"]+)"', html)
+    assert len(ids) == len(set(ids))
+
+
+def test_the_work_of_most_techniques_heads_a_page_and_the_others_follow(lab: World) -> None:
+    html = measurements(lab.client().get("/techniques/lora").text)
+    assert "SmolLM2-135M, batch 4, 512 tokens · 10 steps" in visible(html[: html.index("<h3>")])
+    others = html[html.index('<details class="others">') :]
+    assert "SmolLM2-135M, batch 8, 48 tokens · 60 steps" in visible(others)
+    assert "lora, mixed, rate 3e-4" in visible(others)
+
+
+def test_a_gpu_heads_the_page_where_there_is_one(lab: World) -> None:
+    for technique, peak in (("baseline", 9_000), ("lora", 900)):
+        lab.record(make_record(technique, peak=peak, device="cuda", device_name="a GPU"), device="gpu")
+    words = visible(lab.client().get("/techniques/lora").text)
+    assert "90.0% less peak memory" in words.split("Weigh it yourself")[0]
+    assert "measured on a GPU: a GPU" in words.split("Weigh it yourself")[0]
+    assert "measured on a CPU" not in words.split("Weigh it yourself")[0]
+
+
+def test_two_arms_of_one_technique_stand_beside_each_other(lab: World) -> None:
+    words = visible(measurements(lab.client().get("/techniques/dora").text))
+    for label in ("dora, mixed, rank 8", "dora, mixed, rank 16", "dora, bf16, rank 8"):
+        assert label in words
+
+
+def test_learning_rates_do_not_crowd_the_map(lab: World) -> None:
+    html = lab.client().get("/techniques").text
+    entry = html[html.index('href="/techniques/lora"') : html.index('href="/techniques/pissa"')]
+    assert visible(entry).count("less peak memory") == 2
+
+
+def test_of_many_savings_the_furthest_is_put_on_the_scale(lab: World) -> None:
+    words = visible(lab.client().get("/techniques/stack").text).split("Weigh it yourself")[0]
+    assert words.count("less peak memory") == 1
+    assert "80.0% less peak memory stack, bf16, up to chunked loss · against full fine-tuning" in words
+
+
+def test_runs_without_a_figure_are_named_with_their_reason(lab: World) -> None:
+    words = visible(measurements(lab.client().get("/techniques/stack").text))
+    assert "1 run ended without a figure" in words
+    assert "up to activation offload" in words and "does not apply here" in words
+
+
+def test_a_technique_whose_runs_all_failed_is_not_measured_yet_and_says_why(world: World) -> None:
+    id = world.record(make_record("lora", peak=None, status="oom"))
+    html = world.client().get("/techniques/lora").text
+    assert "not measured yet" in visible(html)
+    assert f'href="/runs/{id}"' in html and "out of memory" in visible(html)
+
+
+def test_the_differences_of_a_comparison_are_listed_where_there_are_many(lab: World) -> None:
+    html = measurements(lab.client().get("/techniques/dora").text)
+    assert "against baseline, mixed · base_dtype bfloat16 / float32" in visible(html)
+
+
+def test_figures_are_worked_out_once_for_a_set_of_records(lab: World) -> None:
+    with lab.app().test_request_context("/"):
+        first = figures("lora")
+        assert figures("lora") is first
+    lab.record(make_record("lora", batch=2))
+    with lab.app().test_request_context("/"):
+        assert figures("lora") is not first
