@@ -74,11 +74,14 @@ def check(paths: Sequence[Path], as_json: bool) -> None:
 @click.option(
     "--questions", type=click.Path(path_type=Path, exists=True, file_okay=False), help="Folder of questions."
 )
-def serve(port: int, public: bool, questions: Path | None) -> None:
+@click.option(
+    "--with-demos", is_flag=True, help="Let technique pages start demos: on this machine, one at a time."
+)
+def serve(port: int, public: bool, questions: Path | None, with_demos: bool) -> None:
     """Serve the site on this machine, and show a saved question at once."""
     from steelyard.web.serve import serve as run  # here, since `check` needs no web server
 
-    run(port=port, public=public, questions=questions)
+    run(port=port, public=public, questions=questions, with_demos=with_demos)
 
 
 def _settings() -> Settings:

@@ -13,6 +13,7 @@ from steelyard.web import (
     filters,
     health,
     home,
+    lab,
     languages,
     media,
     questions,
@@ -37,10 +38,11 @@ BLUEPRINTS = (
 )
 
 
-def create_app(settings: Settings | None = None) -> Flask:
+def create_app(settings: Settings | None = None, demos: lab.Lab | None = None) -> Flask:
     """Return the WSGI application; without settings, by the environment's.
 
-    Raises SettingsError for settings with which a site must not start, such as a missing secret.
+    With `demos`, technique pages can start them (see `steelyard.web.lab`). Raises SettingsError for settings
+    with which a site must not start, such as a missing secret.
     """
     settings = (settings or Settings.from_environment()).checked()
     app = Flask(__name__, instance_path=str(settings.data.absolute()))
@@ -54,4 +56,5 @@ def create_app(settings: Settings | None = None) -> Flask:
     errors.init_app(app)
     for blueprint in BLUEPRINTS:
         app.register_blueprint(blueprint)
+    lab.init_app(app, settings, demos)
     return app

@@ -5,10 +5,12 @@ from __future__ import annotations
 import logging
 import os
 import shlex
+import signal
 import socket
 import sys
 from collections.abc import Callable
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 
 import click
@@ -22,6 +24,7 @@ from steelyard.bank.model import Bank
 from steelyard.settings import Settings, SettingsError
 from steelyard.web import create_app
 from steelyard.web.database import migrate
+from steelyard.web.lab import Lab
 from steelyard.web.state import EXTENSION, State
 
 LOCAL = "127.0.0.1"
@@ -32,32 +35,62 @@ Say = Callable[[str], None]
 
 
 def serve(
-    port: int = 8000, public: bool = False, questions: Path | None = None, say: Say = click.echo
+    port: int = 8000,
+    public: bool = False,
+    questions: Path | None = None,
+    with_demos: bool = False,
+    say: Say = click.echo,
 ) -> None:
     """Serve this machine until interrupted; for a public site, prepare it and say how it is run.
 
-    Raises click.ClickException, worded for people, for settings with which a site must not start, when no
-    port is free, and when the data folder cannot be written or the database does not answer.
+    `with_demos` lets technique pages start demos; the one under way ends with the server. Raises
+    click.ClickException, worded for people, for settings with which a site must not start, when no port is
+    free, and when the data folder cannot be written or the database does not answer.
     """
+    demos: Lab | None = None
     try:
         if public:
+            if with_demos:
+                raise SettingsError("--public and --with-demos exclude each other: strangers start nothing")
             publish(questions, say)
             return
         settings = Settings.from_environment()
         if questions:
             settings = replace(settings, questions=questions.absolute())
-        server = prepare(settings, port, say)
+        demos = _demos(settings) if with_demos else None
+        server = prepare(settings, port, say, demos)
     except (SettingsError, OSError) as error:
         raise click.ClickException(str(error)) from None
     except SQLAlchemyError as error:
         reason = str(getattr(error, "orig", None) or error).strip()
         raise click.ClickException(f"the database cannot be used: {reason}") from None
+    usual = signal.signal(signal.SIGTERM, _interrupt)
     try:
         server.serve_forever()
     except KeyboardInterrupt:
         say("")
     finally:
         server.server_close()
+        if demos is not None:
+            demos.close()
+        signal.signal(signal.SIGTERM, usual)
+
+
+def _interrupt(*_: object) -> None:
+    """Take SIGTERM for Ctrl-C, so that a demo under way does not outlive the site."""
+    raise KeyboardInterrupt
+
+
+def _demos(settings: Settings) -> Lab:
+    """Return the queue of the demos. Raises SettingsError where they cannot run."""
+    if os.name != "posix":
+        raise SettingsError("--with-demos needs process groups, which this system lacks; run demos by hand")
+    if missing := [name for name in ("torch", "transformers") if find_spec(name) is None]:
+        raise SettingsError(
+            f"--with-demos: the demos need {' and '.join(missing)}; make demos installs what they need, "
+            "and so does pip install 'steelyard[demos]'"
+        )
+    return Lab(settings.demos, settings.demos / "out")
 
 
 def publish(questions: Path | None, say: Say) -> None:
@@ -79,10 +112,10 @@ def publish(questions: Path | None, say: Say) -> None:
     say(f"The settings are complete and the database is up to date. Run:\n  {command}")
 
 
-def prepare(settings: Settings, port: int, say: Say) -> BaseWSGIServer:
+def prepare(settings: Settings, port: int, say: Say, demos: Lab | None = None) -> BaseWSGIServer:
     """Return the local server, listening, with its database up to date and its questions watched."""
     settings = settings.with_local_secret()
-    app = create_app(settings)
+    app = create_app(settings, demos)
     migrate(app)
     listener = _listen(port)
     host, found = listener.getsockname()[:2]
@@ -91,6 +124,11 @@ def prepare(settings: Settings, port: int, say: Say) -> BaseWSGIServer:
     say(f"Steelyard on http://{host}:{found}/")
     say(f"  questions  {settings.questions}")
     say(f"  answers    {make_url(settings.database_url).render_as_string(hide_password=True)}")
+    if demos is not None:
+        link = f"http://{host}:{found}/lab/open?token="
+        demos.guard.announce(
+            lambda token: say(f"To start demos, open this link; it serves once:\n  {link}{token}")
+        )
     _watch(app, say)
     server = make_server(host, found, app, threaded=True, request_handler=_Quiet, fd=listener.detach())
     return server

@@ -1,0 +1,77 @@
+"""What a run has found, and the published record of the same technique beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from memlab.record import Setup
+from steelyard.evidence import Difference, Group, Records, differences
+from steelyard.web.cells import cell, changed, median
+from steelyard.web.lab.run import Run
+from steelyard.web.tables import FEW, METRICS, Overview, Row, Table, overview, tables
+from steelyard.web.wording import metric_words
+from steelyard.web.works import works_of
+
+
+@dataclass(frozen=True)
+class Published:
+    """The published repeats that are closest to a run's."""
+
+    group: Group
+    setup: tuple[Difference, ...]
+    """In what the setups differ. With any of these, figures must not be compared."""
+    place: tuple[Difference, ...]
+    """In what device and versions differ, as they may when a published run is repeated elsewhere."""
+    rows: tuple[Row, ...]
+    """What was published, what was found here, and the change; none where the setups differ."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a run found: tables of its own, or one overview of many, and the published record beside it."""
+
+    tables: tuple[Table, ...]
+    overview: Overview | None
+    published: Published | None
+
+
+def result(run: Run, published: Records) -> Result:
+    """Return what a run has found so far."""
+    records = Records(dict(run.records))
+    found: list[Table] = []
+    many = None
+    for work in works_of(run.technique, records):
+        found += tables(run.technique, work)
+        if len(found) > FEW:
+            found, many = [], overview(work.groups, work)
+    own = [group for group in records.groups if group.first.technique == run.technique]
+    return Result(tuple(found), many, _beside(own[-1], published.groups) if own else None)
+
+
+def _beside(own: Group, published: Sequence[Group]) -> Published | None:
+    """Return the published repeats of the same technique that differ least from a run's."""
+    candidates = []
+    for group in published:
+        if group.first.technique == own.first.technique:
+            allowed, refused = differences(own.first, group.first, set())
+            setup = tuple(one for one in (*allowed, *refused) if one.field in Setup.model_fields)
+            place = tuple(one for one in (*allowed, *refused) if one.field not in Setup.model_fields)
+            candidates.append((group, setup, place))
+    if not candidates:
+        return None
+    group, setup, place = min(candidates, key=lambda one: (len(one[1]), len(one[2])))
+    rows = () if setup else _rows(group, own)
+    return Published(group, setup, place, rows)
+
+
+def _rows(published: Group, own: Group) -> tuple[Row, ...]:
+    return tuple(
+        Row(
+            path,
+            metric_words(path),
+            (cell(published, path), cell(own, path), changed(published, own, path)),
+        )
+        for path in METRICS
+        if median(own, path) is not None
+    )
