@@ -7,33 +7,27 @@ from itertools import pairwise
 import pytest
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
-from torch.profiler import ProfilerActivity, profile
 
 from memlab.ledger import Ledger
-from memlab.record import KINDS
+from memlab.record import KINDS, STEPS
 from memlab.setup import BUNDLED
+from profiled import profiled_peak
 
 TECHNIQUES = ("baseline", "lora", "qlora", "gradient_checkpointing", "pissa", "dora")
-ARMS = [(name, precision) for name in TECHNIQUES for precision in ("mixed", "bf16")] + [("stack", "bf16")]
-arms = pytest.mark.parametrize(("name", "precision"), ARMS)
-
-
-def profiled_peak(step) -> int:
-    """The highest sum of torch's own allocation events during `step`, above what was there before."""
-    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
-        step()
-    events = [e for e in profiler.profiler.kineto_results.events() if e.name() == "[memory]"]
-    total = highest = 0
-    for event in sorted(events, key=lambda e: e.start_ns()):
-        total += event.nbytes()
-        highest = max(highest, total)
-    return highest
+PLAIN = [(name, precision, {}) for name in TECHNIQUES for precision in ("mixed", "bf16")]
+STACK = [
+    ("stack", "bf16", {"step": step}) for step in STEPS if step != "offload"
+]  # which a CPU has no use for
+ARMS = [pytest.param(*arm, id="-".join([*arm[:2], *arm[2].values()])) for arm in PLAIN + STACK]
+arms = pytest.mark.parametrize(("name", "precision", "options"), ARMS)
 
 
 @arms
-def test_the_peak_agrees_with_torchs_profiler(arm, name, precision):
+def test_the_peak_agrees_with_torchs_profiler(arm, name, precision, options):
     """An independent count, made by the allocator itself without a dispatch mode, differs by less than 1 %."""
-    it = arm(name, precision, seq=256)  # long enough to make little of what kernels allocate inside
+    it = arm(
+        name, precision, seq=256, **options
+    )  # long enough to make little of what kernels allocate inside
     counted = profiled_peak(lambda: it.trainer.step(it.batches[1]))
     ledger = it.trainer.ledger_step(it.batches[2])
     before = sum(ledger.timeline()[0][1:])
@@ -42,9 +36,9 @@ def test_the_peak_agrees_with_torchs_profiler(arm, name, precision):
 
 
 @arms
-def test_the_breakdown_sums_to_the_peak_and_the_timeline_holds_it(arm, name, precision):
+def test_the_breakdown_sums_to_the_peak_and_the_timeline_holds_it(arm, name, precision, options):
     """Every kind is counted once: the kinds add up to the peak, and no other instant is higher."""
-    it = arm(name, precision)
+    it = arm(name, precision, **options)
     ledger = it.trainer.ledger_step(it.batches[1])
     peak = ledger.peak()
     assert peak.breakdown.total == peak.total
@@ -56,10 +50,10 @@ def test_the_breakdown_sums_to_the_peak_and_the_timeline_holds_it(arm, name, pre
 
 
 @arms
-def test_the_same_step_gives_the_same_bytes(arm, name, precision):
+def test_the_same_step_gives_the_same_bytes(arm, name, precision, options):
     """Two builds, two ledgers: equal to the byte at the peak and at every instant of the timeline."""
     first, second = (
-        it.trainer.ledger_step(it.batches[1]) for it in (arm(name, precision), arm(name, precision))
+        it.trainer.ledger_step(it.batches[1]) for it in (arm(name, precision, **options) for _ in range(2))
     )
     assert first.peak() == second.peak()
     # Under checkpoints autocast drops its copies at the end of the forward pass, in no certain order.
@@ -221,9 +215,9 @@ def test_nf4_weights_count_with_their_quantization_state():
 
 @pytest.mark.gpu
 @arms
-def test_on_a_gpu_the_peak_agrees_with_the_allocators(arm, name, precision):
+def test_on_a_gpu_the_peak_agrees_with_the_allocators(arm, name, precision, options):
     """The allocator rounds to 512 bytes and keeps a workspace: on the real model, less than 1 % of the peak."""
-    it = arm(name, precision, model=BUNDLED, device="cuda", batch=4, seq=512)
+    it = arm(name, precision, model=BUNDLED, device="cuda", batch=4, seq=512, **options)
     torch.cuda.reset_peak_memory_stats()
     it.trainer.step(it.batches[1])
     allocated = torch.cuda.max_memory_allocated()
