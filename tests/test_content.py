@@ -5,15 +5,20 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
-from memlab.record import read
+from memlab.record import Record
 from steelyard import evidence
-from steelyard.bank.checks import check
+from steelyard.bank.checks import check, contradictions
 from steelyard.bank.load import load
-from steelyard.bank.model import Bank
+from steelyard.bank.model import Bank, Test
+from steelyard.cli import main
+from steelyard.evidence import Records, judge
 from steelyard.settings import project_data
 
 SOURCE_CLAIMS = {
@@ -21,6 +26,8 @@ SOURCE_CLAIMS = {
     "dora-fewer", "dora-stable", "lora-alone-90", "qlora-alone-95", "qlora-gc-97", "all-99", "gpt3-350",
     "gpt3-24", "all-six-peft", "combinable",
 }  # fmt: skip
+SOURCE = "peft/techniques"
+LOSSES = ("learning", "losses")
 RESULTS = project_data() / "demos" / "results"
 
 
@@ -61,22 +68,106 @@ def test_records_say_how_full_fine_tuning_and_lora_weigh_in_both_precisions_thre
             assert found[technique, precision] >= 3
 
 
-def test_a_record_that_is_tampered_with_contradicts_a_question_at_the_claims_own_line(bank, tmp_path):
+@pytest.fixture(scope="module")
+def published() -> Records:
+    return evidence.load(RESULTS)
+
+
+def lines_of(bank: Bank, records: Records, id: str) -> list[str]:
+    """Return the first words of the lines at which the check says E040 of a claim of the source."""
+    path = project_data() / "questions" / f"{SOURCE}.en.md"
+    lines = path.read_text(encoding="utf-8").split("\n")
+    found = contradictions(bank, records)
+    return [
+        lines[problem.line - 1].strip()
+        for problem in found
+        if problem.path.endswith(f"{SOURCE}.en.md") and f"claim {id} " in problem.message
+    ]
+
+
+@pytest.mark.parametrize("id", sorted(SOURCE_CLAIMS))
+def test_a_deciding_record_or_figure_that_is_tampered_with_is_told_of_at_the_claims_own_line(
+    bank, published, id
+):
+    """A claim that records decide is tampered with by its records; one that none decides, by its figures."""
+    claim = bank.questions[SOURCE]["en"].claim(id)
+    found = [finding for finding in judge(claim, published).findings if finding.within is not None]
+    decided = [test for test in claim.tests if any(finding.runs for finding in found if finding.test == test)]
+    if decided:
+        worlds = [
+            (bank, with_numbers(published, test, runs_of(found, test), factor))
+            for test in decided
+            for factor in (1e-3, 1e3)
+        ]
+    else:
+        worlds = [(with_other_figures(bank, id), published)]
+
+    assert lines_of(bank, published, id) == []
+    assert [f"- id: {id}"] in [lines_of(*world, id) for world in worlds]
+
+
+def runs_of(found: list[evidence.Finding], test: Test) -> set[str]:
+    return {run for finding in found if finding.test == test for run in finding.runs}
+
+
+def with_numbers(records: Records, test: Test, runs: set[str], factor: float) -> Records:
+    """Return the records with the number that a test asks for multiplied in these runs."""
+    changed = {}
+    for run in runs:
+        content = json.loads(records.by_id[run].to_text())
+        *path, name = LOSSES if test.metric in evidence.PAIRED else test.metric.split(".")
+        part = content
+        for step in path:
+            part = part[step]
+        names = set(part) if name == "total" else {name}
+        part |= {name: multiplied(part[name], factor) for name in names}
+        memory = content["memory"]
+        memory["ledger_peak_bytes"] = sum(memory["breakdown_at_peak"].values())
+        changed[run] = Record.model_validate_json(json.dumps(content))
+    return Records({**records.by_id, **changed})
+
+
+def multiplied(value: Any, factor: float) -> Any:
+    if isinstance(value, list):
+        return [one * factor for one in value]
+    return int(value * factor) if isinstance(value, int) else value * factor
+
+
+def with_other_figures(bank: Bank, id: str) -> Bank:
+    """Return the bank with figures in the tests of a claim of the source that come out the other way."""
+    twins = dict(bank.questions[SOURCE])
+    question = twins["en"]
+    tests = tuple(
+        test.model_copy(update={"compute": f"{other(test)}"} if test.compute else {"value": other(test)})
+        for test in question.claim(id).tests
+        if not test.of
+    )
+    claims = tuple(
+        claim.model_copy(update={"tests": tests}) if claim.id == id else claim for claim in question.claims
+    )
+    twins["en"] = replace(question, claims=claims)
+    return replace(bank, questions={**bank.questions, SOURCE: twins})
+
+
+def other(test: Test) -> float:
+    """Return a figure that lies within the test's interval where none should, and beyond it where one should."""
+    low, high = test.within
+    if not test.expect:
+        return low if low is not None else high
+    return low - 1 if low is not None else high + 1
+
+
+def test_make_check_fails_at_the_claim_when_a_record_on_the_disk_is_tampered_with(tmp_path, monkeypatch):
     shutil.copytree(RESULTS, tmp_path / "results")
     for path in (tmp_path / "results").rglob("lora-*.json"):
         content = json.loads(path.read_text(encoding="utf-8"))
-        memory = content["memory"]
-        memory["peak_bytes"] = memory["ledger_peak_bytes"] = 1
-        memory["breakdown_at_peak"] = dict.fromkeys(memory["breakdown_at_peak"], 0) | {"weights": 1}
+        content["memory"]["peak_bytes"] = 1
         path.write_text(json.dumps(content), encoding="utf-8")
-        assert read(path).memory.peak_bytes == 1
-    problems = [p for p in check(bank, evidence.load(tmp_path / "results")) if p.code == "E040"]
-    (told,) = (p for p in problems if p.path.endswith("techniques.en.md") and "lora-alone-90" in p.message)
-    lines = (
-        (project_data() / "questions" / "peft" / "techniques.en.md").read_text(encoding="utf-8").split("\n")
-    )
+    monkeypatch.setenv("STEELYARD_RESULTS", str(tmp_path / "results"))
+    result = CliRunner().invoke(main, ["check"])
 
-    assert "id: lora-alone-90" in lines[told.line - 1]
+    assert result.exit_code == 1
+    assert re.search(r"peft/techniques\.en\.md:\d+:1 E040 claim lora-alone-90 ", result.stdout)
 
 
 def test_every_verdict_on_a_technique_page_belongs_to_a_claim_of_its_questions(bank):
