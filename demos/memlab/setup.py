@@ -412,9 +412,8 @@ def results_folder(device: record.Device, home: Path) -> Path:
 def _check_model(setup: Setup) -> None:
     name, path = setup.model, Path(setup.model)
     if name == "tiny":
-        if setup.random_init:
-            raise UsageError("--random-init: tiny is random already; leave --random-init out")
-    elif name == BUNDLED:
+        return  # with --random-init or without: its weights are random
+    if name == BUNDLED:
         bundled_gguf()
     elif shape(name):
         if not setup.random_init:

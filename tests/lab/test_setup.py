@@ -78,7 +78,6 @@ def test_a_setup_and_its_command_line_give_each_other(command_line):
         (["--rank"], "--rank: expected one argument"),
         (["--model", "no such/model/anywhere"], "--model no such/model/anywhere: no such folder or file"),
         (["--model", "."], "holds no config.json"),
-        (["--model", "tiny", "--random-init"], "--random-init: tiny is random already"),
         (["--model", "tiny", "--publish"], "--publish: a random model proves nothing"),
         (["--publish", "--out", "x"], "--publish: chooses the folder itself"),
         (["--dataset", "some/dataset"], "pip install datasets"),
