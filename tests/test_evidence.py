@@ -668,6 +668,10 @@ def _with_a_number_beyond_all_measure(record: dict[str, Any]) -> None:
     record["memory"]["process_bytes"] = 10**400
 
 
+def _with_a_moment_beyond_all_measure(record: dict[str, Any]) -> None:
+    record["memory"]["timeline"][1][0] = 1e30
+
+
 def _with_a_version_of_tomorrow(record: dict[str, Any]) -> None:
     record["schema_version"] = 2
 
@@ -682,6 +686,7 @@ def _with_a_version_of_tomorrow(record: dict[str, Any]) -> None:
         (_with_an_escape, "control characters"),
         (_with_a_version_of_tomorrow, "schema_version"),
         (_with_a_number_beyond_all_measure, "a number beyond 9.2e+18"),
+        (_with_a_moment_beyond_all_measure, "a number beyond 9.2e+18"),
     ],
 )
 def test_a_foreign_record_is_refused_by_name_and_hides_no_other(tmp_path, tamper, said):

@@ -52,6 +52,23 @@ def test_strangers_see_no_problems_of_files(settings, make_app):
     assert not [page for page in pages if "E007" in page.text or "broken.en.md" in page.text]
 
 
+@pytest.mark.parametrize("public", [False, True])
+def test_a_claim_that_records_refute_is_told_of_on_the_local_start_page_at_its_line(
+    settings, make_app, public
+):
+    app = make_app(replace(settings, public=public))
+    make_record("baseline", peak=1000).write(settings.results / "cpu")
+    make_record("lora", peak=750).write(settings.results / "cpu")
+    app.extensions["steelyard"].live_records.refresh()
+    agreeing = Learner(app).get("/").text
+    make_record("lora", peak=990).write(settings.results / "cpu")
+    app.extensions["steelyard"].live_records.refresh()
+    refuted = Learner(app).get("/").text
+
+    assert "E040" not in agreeing
+    assert ("questions/basics/first.en.md:7:1" in refuted and "E040" in refuted) is not public
+
+
 def test_a_question_names_its_file_and_line_and_links_them_where_links_are_set(settings, make_app):
     linked = replace(
         settings,

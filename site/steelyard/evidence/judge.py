@@ -173,7 +173,8 @@ def _selected(
     test: Test, selection: Selection, records: Records
 ) -> Sequence[tuple[Group, tuple[float, ...]]] | Reason:
     """Return the groups that a side of a test means, each with the rates that it was chosen from."""
-    meant = [group for group in records.groups if selects(selection, group.first)]
+    groups = records.by_technique.get(str(selection["technique"]), ())
+    meant = [group for group in groups if selects(selection, group.first)]
     if not meant:
         return Reason("no-record", {"selection": selection})
     long = [group for group in meant if group.first.setup.steps >= test.steps]

@@ -76,6 +76,14 @@ class Records:
             for _, repeats in groupby(usable, key=lambda item: item[0])
         )
 
+    @cached_property
+    def by_technique(self) -> Mapping[str, tuple[Group, ...]]:
+        """The groups of each technique, in their order."""
+        found: dict[str, list[Group]] = {}
+        for group in self.groups:
+            found.setdefault(group.first.technique, []).append(group)
+        return {technique: tuple(groups) for technique, groups in found.items()}
+
 
 def load(folder: Path) -> Records:
     """Read every record below `folder`; one that is foreign or corrupted is refused by name in `problems`."""
@@ -121,7 +129,8 @@ def _read(path: Path) -> Record:
     if (size := path.stat().st_size) > MAX_RECORD_BYTES:
         raise ValueError(f"{size} bytes are more than {MAX_RECORD_BYTES}")
     record = read(path)
-    if not _is_measurable(record.model_dump()):
+    rest = record.model_dump(exclude={"memory": {"timeline"}})
+    if not (all(max(row) < LARGEST for row in record.memory.timeline) and _is_measurable(rest)):
         raise ValueError(f"it holds a number beyond {LARGEST:.2g}")
     if path.stem != record.slug:
         raise ValueError(f"its setup belongs under the name {record.slug}.json")
