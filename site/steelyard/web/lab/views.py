@@ -84,7 +84,7 @@ def _may() -> tuple[str, int] | None:
 def enter() -> Redirect | tuple[str, int]:
     """Take the link from the terminal, which serves once, and let this session start demos."""
     if not _lab().guard.opens(request.args.get("token", "")):
-        return _refused(_("This link was used already. The terminal shows the one that counts now."))
+        return _refused(_("This link counts no more. The terminal shows the one that does."))
     flash(_("You can start demos from the pages of the techniques now."))
     return redirect(url_for("techniques.index"), 303)
 
@@ -225,7 +225,11 @@ def sparkline(run: Run) -> Sparkline:
         )
         for points in series
     )
-    return Sparkline(lines, numbers.seconds(last) if last else "", numbers.size(most) if most else "")
+    return Sparkline(
+        lines,
+        f"{numbers.count(round(last))}{numbers.NBSP}s" if last else "",
+        numbers.size(most) if most else "",
+    )
 
 
 @bp.app_template_global()

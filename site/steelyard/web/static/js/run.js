@@ -18,6 +18,7 @@ function follow(live) {
   const template = live.querySelector(".run-part-new");
   const series = [];
   const source = new EventSource(live.dataset.events);
+  live.querySelector(".run-refresh").hidden = true;
 
   // A stream that was cut and taken up again tells everything anew.
   source.addEventListener("open", () => { series.length = 0; });
@@ -25,6 +26,7 @@ function follow(live) {
     const news = JSON.parse(event.data);
     if (["done", "failed", "refused", "cancelled"].includes(news.state)) {
       source.close();
+      say(live.querySelector(".run-state"), words[news.state]); // for those who listen to the page
       finish(live);
       return;
     }
@@ -70,7 +72,7 @@ function draw(live, chart, series) {
     chart.children[index].setAttribute("points", places.join(" "));
   });
   say(live.querySelector(".run-most"), size(most));
-  say(live.querySelector(".run-seconds"), `${number(last, 2)}\u00a0s`);
+  say(live.querySelector(".run-seconds"), `${number(last, 0)}\u00a0s`);
 }
 
 function say(element, text) {
