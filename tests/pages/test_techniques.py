@@ -310,6 +310,17 @@ def test_learning_rates_do_not_crowd_the_map(lab: World) -> None:
     assert visible(entry).count("less peak memory") == 2
 
 
+def test_the_start_page_has_one_figure_for_each_precision_of_a_technique(lab: World) -> None:
+    html = lab.client().get("/").text
+    begin = html.index('href="/techniques/dora"')
+    dora = visible(html[begin : html.index("</li>", begin)])
+    begin = html.index('href="/techniques/stack"')
+    stack = visible(html[begin : html.index("</li>", begin)])
+
+    assert dora.count("against full fine-tuning") == 2
+    assert stack.count("against full fine-tuning") == 1 and "80.0% less" in stack
+
+
 def test_of_many_savings_the_furthest_is_put_on_the_scale(lab: World) -> None:
     words = visible(lab.client().get("/techniques/stack").text).split("Weigh it yourself")[0]
     assert words.count("less peak memory") == 1

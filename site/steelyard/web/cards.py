@@ -196,6 +196,8 @@ def _question(test: Test) -> str:
     if low == high:
         return _("Is it %(value)s?", value=low)
     if saving:
+        if test.within == (0, None):
+            return _("Does it save any?")
         if low is None:
             return _("Is the saving at most %(most)s?", most=high)
         if high is None:

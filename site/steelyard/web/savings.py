@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
+from memlab.record import STEPS
 from steelyard.bank.model import Claim, Test
 from steelyard.evidence import Finding, Records, judge
-from steelyard.web.state import state
+from steelyard.web.state import Same, state
 
 REFERENCE = "baseline"
 
@@ -28,36 +32,47 @@ class Saving:
 
 def savings() -> tuple[Saving, ...]:
     """Return the techniques that records decide, the greatest saving first."""
-    return _savings(_ByIdentity(state().records))
-
-
-class _ByIdentity:
-    def __init__(self, records: Records) -> None:
-        self.records = records
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _ByIdentity) and other.records is self.records
-
-    def __hash__(self) -> int:
-        return id(self.records)
+    return _savings(Same(state().records))
 
 
 @lru_cache(maxsize=2)
-def _savings(key: _ByIdentity) -> tuple[Saving, ...]:
-    techniques = {group.first.technique for group in key.records.groups} - {REFERENCE}
+def _savings(records: Same[Records]) -> tuple[Saving, ...]:
+    techniques = {group.first.technique for group in records.value.groups} - {REFERENCE}
     found = []
     for technique in sorted(techniques):
         test = Test(
             of={"technique": technique}, against={"technique": REFERENCE}, take="saving", within=(0, None)
         )
-        judgement = judge(Claim(id="saving", says=technique, tests=(test,)), key.records)
+        judgement = judge(Claim(id="saving", says=technique, tests=(test,)), records.value)
         decided = [finding for finding in judgement.findings if finding.value is not None]
+        if not decided:
+            continue
         # One line of the map names one device and one work, so all its figures have to be of these.
-        if alike := tuple(finding for finding in decided if _work(finding) == _work(decided[0])):
-            found.append(Saving(technique, alike))
+        count = Counter(map(_work, decided))
+        work = max(count, key=lambda work: (count[work], work[-1]))
+        alike = [finding for finding in decided if _work(finding) == work]
+        found.append(Saving(technique, _one_for_each_precision(alike)))
     return tuple(sorted(found, key=lambda saving: -max(finding.value or 0 for finding in saving.findings)))
 
 
-def _work(finding: Finding) -> tuple[object, ...]:
+def _one_for_each_precision(findings: Iterable[Finding]) -> tuple[Finding, ...]:
+    """Keep the setup that speaks for the technique: the whole stack, the rank that the others have too."""
+    chosen: dict[str, Finding] = {}
+    for finding in sorted(findings, key=_standing, reverse=True):
+        assert finding.setup
+        chosen.setdefault(finding.setup.precision, finding)
+    return tuple(chosen[precision] for precision in ("mixed", "bf16") if precision in chosen)
+
+
+def _standing(finding: Finding) -> tuple[int, ...]:
+    assert finding.setup
+    step, rank, init = finding.setup.step, finding.setup.rank, finding.setup.init
+    return STEPS.index(step) if step else -1, rank or 0, init == "pissa", len(finding.runs)
+
+
+def _work(finding: Finding) -> tuple[Any, ...]:
+    """Return what figures have to share; the last of it says how large the work is."""
     setup = finding.setup
-    return finding.kind, finding.device, setup and (setup.model, setup.batch, setup.seq)
+    assert setup
+    size = setup.parameters * setup.batch * setup.seq
+    return finding.kind, finding.device, setup.model, setup.batch, setup.seq, setup.steps, size

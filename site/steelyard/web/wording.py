@@ -144,6 +144,8 @@ def _field_words(field: str, value: object) -> str | None:
             return gettext("rate %(rate)s", rate=rate_words(float(str(value))))
         case "offload":
             return gettext("offloaded")
+        case "init":
+            return gettext("exact SVD") if value == "pissa" else gettext("approximate SVD")
         case "model":
             return str(value)
     return f"{field} {value}"
@@ -254,10 +256,10 @@ def formatter(metric: str) -> Callable[[float], str]:
     parts = metric.split(".")
     if parts[-1].endswith("_bytes") or "breakdown_at_peak" in parts or metric == "states.total":
         return numbers.size
+    if "loss" in metric and metric != "steps_to_loss":
+        return numbers.loss
     if any(part.endswith("_seconds") for part in parts):
         return numbers.seconds
     if parts[-1].endswith("_parameters") or metric == "steps_to_loss":
         return numbers.count
-    if "loss" in parts[-1]:
-        return numbers.loss
     return numbers.plain
