@@ -121,13 +121,47 @@ def test_a_claim_that_the_records_contradict_is_an_error_in_one_language(problem
     assert found == ['q.en.md:3:1 E040 claim a teaches "holds", the evidence says "does not hold"']
 
 
-def test_a_claim_that_nothing_decides_is_warned_of_unless_it_is_taught_as_open(problems):
-    claim = "claims:\n- id: a\n  says: x\n  verdict: holds\n  tests: [{of: lora, within: [1, null]}]"
+@pytest.mark.parametrize("taught", ["holds", "open"])
+def test_a_claim_that_nothing_decides_is_listed_with_the_reason(problems, taught):
+    claim = f"claims:\n- id: a\n  says: x\n  verdict: {taught}\n  tests: [{{of: lora, within: [1, null]}}]"
 
     assert problems(explained("x", front=claim)) == [
         "q.md:3:1 W202 nothing decides claim a yet: no record of lora"
     ]
-    assert problems(explained("x", front=claim.replace("holds", "open"))) == []
+
+
+def test_setups_that_disagree_are_given_as_the_reason(problems):
+    claim = "claims:\n- id: a\n  says: x\n  verdict: holds\n  tests: [{of: lora, within: [null, 800]}]"
+    given = [make_record("lora", peak=750), make_record("lora", peak=900, batch=8)]
+
+    assert problems(explained("x", front=claim), Records({record.slug: record for record in given})) == [
+        "q.md:3:1 W202 nothing decides claim a yet: it comes out differently in different setups: "
+        "let the test choose one"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("test", "expected"),
+    [
+        ("{of: lora, metric: memory.peak_byte, within: [0, 1]}", 'E006 no record has a number "memory.peak_byte"; did you mean "memory.peak_bytes"?'),
+        ("{of: lora, take: fraction, whole: steps_to_loss, within: [0, 1]}", 'E006 no record has a number "steps_to_loss"'),
+        ("{of: lora, metric: steps_to_loss, within: [0, 1]}", "E006 steps_to_loss is a number of two runs: say against what"),
+        ("{of: lora, take: fraction, within: [0, 1]}", "E006 take: fraction needs whole, and whole goes only with it"),
+        ("{of: lora, take: difference, within: [0, 1]}", "E006 take: saving, ratio and difference go with against, take: value and fraction without"),
+    ],
+)  # fmt: skip
+def test_what_a_test_cannot_ask_for_is_named_at_its_line(problems, test, expected):
+    front = f"claims:\n- id: a\n  says: x\n  tests:\n  - {test}"
+
+    assert (
+        [line for line in problems(explained("x", front=front)) if line.split(" ")[1] == "E006"]
+        == [
+            line
+            for line in problems(explained("x", front=front))
+            if expected in line and line.startswith("q.md:6:")
+        ]
+        != []
+    )
 
 
 def test_what_holds_only_for_something_says_for_what_and_tests_both_outcomes(problems):

@@ -215,6 +215,21 @@ def test_a_loss_that_was_never_reached_is_a_bound_on_the_card() -> None:
     assert "Is the saving at least 30.0%? No." in saving
 
 
+def test_a_loss_at_equal_seconds_is_a_loss_and_no_time() -> None:
+    def run(technique: str, loss: float) -> Record:
+        record = make_record(technique, steps=20)
+        assert record.learning
+        return record.model_copy(
+            update={"learning": record.learning.model_copy(update={"losses": [loss] * 20})}
+        )
+
+    found = Records({"x/lora": run("lora", 3.0), "x/dora": run("dora", 3.125)})
+    test = {"of": "dora", "against": "lora", "take": "difference", "metric": "loss_at_equal_seconds"}
+    words = visible(card(claim({**test, "within": [0, None]}, verdict="holds"), found))
+    assert "+0.125 training loss after equal time" in words
+    assert "Is it higher? Yes." in words
+
+
 def test_a_fraction_says_of_what() -> None:
     test = {
         "of": "lora",

@@ -131,7 +131,7 @@ def _judge(question: Question, claim: Claim, records: Records) -> Iterator[Probl
     if judgement.contradiction:
         message = f"claim {claim.id} {judgement.contradiction}"
         yield Problem(question.path, claim.line, 1, "E040", message)
-    elif judgement.verdict == "open" and claim.verdict != "open":
+    elif judgement.verdict == "open":
         why = next((finding.why for finding in judgement.findings if finding.why), "it has no test")
         yield Problem(question.path, claim.line, 1, "W202", f"nothing decides claim {claim.id} yet: {why}")
 
