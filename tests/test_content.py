@@ -92,12 +92,17 @@ def test_a_deciding_record_or_figure_that_is_tampered_with_is_told_of_at_the_cla
     """A claim that records decide is tampered with by its records; one that none decides, by its figures."""
     claim = bank.questions[SOURCE]["en"].claim(id)
     found = [finding for finding in judge(claim, published).findings if finding.within is not None]
-    decided = [test for test in claim.tests if any(finding.runs for finding in found if finding.test == test)]
-    if decided:
+    by_record = [
+        [finding for finding in found if finding.test == test and finding.runs] for test in claim.tests
+    ]
+    if any(by_record):
         worlds = [
-            (bank, with_numbers(published, test, runs_of(found, test), factor))
-            for test in decided
-            for factor in (1e-3, 1e3)
+            (
+                bank,
+                with_other_numbers(published, {run: by(one) for one in of_test for run in one.runs}, of_test),
+            )
+            for of_test in filter(None, by_record)
+            for by in (lambda one: 1e-3, lambda one: 1e3, factor)
         ]
     else:
         worlds = [(with_other_figures(bank, id), published)]
@@ -106,14 +111,17 @@ def test_a_deciding_record_or_figure_that_is_tampered_with_is_told_of_at_the_cla
     assert [f"- id: {id}"] in [lines_of(*world, id) for world in worlds]
 
 
-def runs_of(found: list[evidence.Finding], test: Test) -> set[str]:
-    return {run for finding in found if finding.test == test for run in finding.runs}
+def factor(finding: evidence.Finding) -> float:
+    """Return by what to multiply a number so that a saving or a ratio comes out the other way."""
+    wanted, value = other(finding.test), finding.value
+    return (1 - wanted) / (1 - value) if finding.test.take == "saving" else wanted / value
 
 
-def with_numbers(records: Records, test: Test, runs: set[str], factor: float) -> Records:
+def with_other_numbers(records: Records, factors: dict[str, float], of: list[evidence.Finding]) -> Records:
     """Return the records with the number that a test asks for multiplied in these runs."""
     changed = {}
-    for run in runs:
+    test = of[0].test
+    for run, factor in factors.items():
         content = json.loads(records.by_id[run].to_text())
         *path, name = LOSSES if test.metric in evidence.PAIRED else test.metric.split(".")
         part = content
@@ -153,8 +161,8 @@ def other(test: Test) -> float:
     """Return a figure that lies within the test's interval where none should, and beyond it where one should."""
     low, high = test.within
     if not test.expect:
-        return low if low is not None else high
-    return low - 1 if low is not None else high + 1
+        return low + (high - low) / 2 if None not in (low, high) else low if high is None else high
+    return high + 1 if high is not None else low - 1
 
 
 def test_make_check_fails_at_the_claim_when_a_record_on_the_disk_is_tampered_with(tmp_path, monkeypatch):
