@@ -26,6 +26,7 @@ def addresses() -> list[str]:
         "/techniques",
         "/techniques/baseline",
         "/techniques/lora",
+        "/compare",
         f"/runs/{run}",
         "/no/such/page",
         *(f"/questions/{path.relative_to(project_data() / 'questions').as_posix().removesuffix('.en.md')}"
