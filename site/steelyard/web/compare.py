@@ -26,6 +26,7 @@ METRICS = (
     PEAK,
     "memory.static_bytes",
     "memory.load_peak_bytes",
+    "memory.reserved_bytes",
     "memory.process_bytes",
     STEP,
     "speed.tokens_per_second",
