@@ -170,3 +170,20 @@ def test_the_page_is_linked_and_says_where_it_is(lab: World) -> None:
     assert '<a href="/compare" aria-current="page">' in client.get("/compare").text
     work = next(iter(options(client.get("/compare").text, "setup")))
     assert f'href="/compare?setup={work}"' in client.get("/techniques/lora").text
+
+
+def test_each_arm_is_drawn_at_the_rate_that_suits_it_and_the_others_are_listed(lab: World) -> None:
+    client = lab.client()
+    work = list(options(client.get("/compare").text, "setup"))[1]
+    html = client.get("/compare", query_string={"setup": work, "metric": "learning.eval_loss_after"}).text
+    assert list(rows(html)) == [
+        "baseline, mixed",
+        "dora, mixed, rank 16",
+        "dora, mixed, rank 8",
+        "lora, mixed",
+        "pissa, mixed",
+    ]
+    assert rows(html)["lora, mixed"] == ["2.310 (2.300 to 2.320)", "+0.200"]
+    everything = rows(html, -1)
+    assert len(everything) == 10
+    assert everything["lora, mixed, rate 3e-4"][-1] == "2.800"

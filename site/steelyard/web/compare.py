@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
 from flask import Blueprint, render_template, request
 from flask_babel import ngettext
 
-from steelyard.evidence import Difference, Records
+from steelyard.evidence import Difference, Group, Records, tuned
 from steelyard.web.cells import STEP, changed, median
 from steelyard.web.charts.bars import bar_chart
 from steelyard.web.charts.curves import Rates, curves, curves_chart, rates
@@ -47,6 +48,7 @@ class Comparison:
     metrics: tuple[str, ...]
     """Those that the work's runs have."""
     chart: Chart | None
+    """Each arm at the learning rate that suits it."""
     overview: Overview
     curves: Chart | None
     rates: Rates | None
@@ -77,18 +79,19 @@ def show() -> str:
     )
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=32)
 def _compared(records: Same[Records], key: str, metric: str, language: str) -> Comparison:
     found = works(records.value)
     work = next(work for work in found if work.key == key)
     metrics = tuple(path for path in METRICS if any(median(group, path) is not None for group in work.groups))
+    shown = [group for group, _rates in tuned(work.groups)]
     others = sorted(
         ((other, apart(work, other)) for other in found if other is not work), key=lambda pair: len(pair[1])
     )
     return Comparison(
         work,
         metrics,
-        _peaks(work) if metric == PEAK else bar_chart(work.groups, work, metric, "bar-"),
+        _peaks(shown, work) if metric == PEAK else bar_chart(shown, work, metric, "bar-"),
         overview(work.groups, work),
         curves_chart(curves(work), "curve-"),
         rates(work),
@@ -96,10 +99,10 @@ def _compared(records: Same[Records], key: str, metric: str, language: str) -> C
     )
 
 
-def _peaks(work: Work) -> Chart | None:
+def _peaks(shown: Sequence[Group], work: Work) -> Chart | None:
     """Return the peaks by kind, each with how far it lies from what it may be compared with."""
     arms = []
-    for label, group in zip(labels(work.groups), work.groups, strict=True):
+    for label, group in zip(labels(shown), shown, strict=True):
         pair = work.reference(group)
         arms.append(Arm(label, group.first, changed(pair[0], group, PEAK) if pair else None))
     return peak_chart(arms, "peak-")

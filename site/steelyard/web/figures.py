@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import lru_cache
 
-from steelyard.evidence import Group, Records
+from steelyard.evidence import Group, Records, tuned
 from steelyard.web.cells import STEP
 from steelyard.web.charts.bars import bar_chart
 from steelyard.web.charts.curves import Rates, curves, curves_chart, rates
@@ -47,7 +47,7 @@ def figures(technique: str) -> Figures | None:
     return _figures(technique, Same(state().records), language())
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=32)
 def _figures(technique: str, records: Same[Records], language: str) -> Figures | None:
     own = works_of(technique, records.value)
     if not own:
@@ -76,9 +76,9 @@ def _figures(technique: str, records: Same[Records], language: str) -> Figures |
 
 
 def _drawn(groups: list[Group]) -> list[Group]:
-    """Return the repeats to draw: of shards those on the most ranks, where the stages lie furthest apart."""
+    """Return the repeats to draw: each arm at one learning rate, and of shards those on the most ranks."""
     most = max(group.first.setup.ranks for group in groups)
-    return [group for group in groups if group.first.setup.ranks == most]
+    return [group for group, _rates in tuned(groups) if group.first.setup.ranks == most]
 
 
 def _groups(found: tuple[Table, ...]) -> list[Group]:
