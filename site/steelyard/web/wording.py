@@ -10,7 +10,8 @@ from flask_babel import force_locale, gettext
 from memlab.record import Device, Setup
 from steelyard.bank.model import Verdict
 from steelyard.evidence import Reason
-from steelyard.web import numbers
+from steelyard.web import numbers, pages
+from steelyard.web.languages import language
 
 
 def verdict_words(verdict: Verdict, only_for: str | None, lang: str | None = None) -> str:
@@ -188,7 +189,7 @@ def reason_words(reason: Reason) -> str:
 
 def _value_words(value: object) -> str:
     if isinstance(value, Mapping):
-        technique = str(value.get("technique"))
+        technique = pages.page(str(value.get("technique")), language()).title
         fields = ", ".join(f"{name} {wanted}" for name, wanted in value.items() if name != "technique")
         return (
             gettext("%(technique)s (%(fields)s)", technique=technique, fields=fields) if fields else technique
