@@ -69,9 +69,8 @@ def events(tmp_path_factory) -> list[dict]:
 
 def test_the_plan_comes_first_and_the_record_last(events):
     assert events[0] == {"plan": ["baseline, seed 0"]}
-    last = events[-1]
-    (path,) = last.pop("wrote")
-    assert last == {"run": 0, "status": "ok", "message": None}
+    (path,) = events[-1]["wrote"]
+    assert events[-1] == {"run": 0, "status": "ok", "message": None, "wrote": [path]}
     assert record.read(Path(path)).status == "ok"
 
 
