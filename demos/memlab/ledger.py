@@ -14,6 +14,10 @@ proportional to the log. Kinds are decided late, because only later events tell 
   was alive before and is none of the above: the batch, and on a GPU what the allocator holds for no tensor
 - temporaries: the rest, born and gone inside a phase
 
+Being watched must not change what is counted. Where a tensor has several gradients, autograd adds each to
+the first in place if nothing else holds that, but never under a dispatch mode; there its sum counts from the
+moment at which the first is gone.
+
 Memory that a kernel allocates and frees inside one operator is out of sight, as is what the CUDA allocator
 adds by rounding; the clean pass beside the ledger measures the allocator itself.
 """
@@ -37,6 +41,7 @@ from memlab.record import KINDS, Breakdown
 Phase = Literal["forward", "backward", "optimizer"]
 
 _CAST = torch.ops.aten._to_copy.default
+_SUM = torch.ops.aten.add.Tensor
 _OPENED = "bitsandbytes"
 """The library whose kernels are written as a few operators each, with temporaries that count."""
 _KERNEL = {
@@ -80,6 +85,7 @@ class Ledger(TorchDispatchMode):
         self._references: dict[int, weakref.ref[torch.UntypedStorage]] = {}
         self._before: list[tuple[Entry, int]] = []
         self._events: list[tuple[float, Entry, int]] = []
+        self._sum: tuple[Entry, int, int] | None = None
         self._phases: list[tuple[int, Phase | None]] = [(0, None)]
         self._phase: Phase | None = None
         self._optimizer: torch.optim.Optimizer | None = None
@@ -146,6 +152,7 @@ class Ledger(TorchDispatchMode):
             self._enter_phase(None)
 
     def _enter_phase(self, name: Phase | None) -> None:
+        self._count_sum()
         self._phase = name
         self._phases.append((len(self._events), name))
 
@@ -157,6 +164,7 @@ class Ledger(TorchDispatchMode):
         kwargs: dict[str, Any] | None = None,
     ) -> Any:
         kwargs = kwargs or {}
+        self._count_sum()
         for tensor in tensors_in((*args, *kwargs.values())):
             if tensor.device.type == self._device_type:
                 self._entry(tensor, born=None)
@@ -168,6 +176,8 @@ class Ledger(TorchDispatchMode):
                 super().__exit__(None, None, None)
         else:
             result = func(*args, **kwargs)
+        if func is _SUM and self._phase == "backward":
+            self._postpone_sum(args[0], result)
         for tensor in tensors_in((result,)):
             if tensor.device.type == self._device_type:
                 self._entry(tensor, born=self._phase or "between")
@@ -181,8 +191,33 @@ class Ledger(TorchDispatchMode):
             if entry.kind is None and self._entry(source, born=None).kind in ("weights", "adapters"):
                 entry.kind = "other"
 
-    def _entry(self, tensor: torch.Tensor, born: Phase | Literal["between"] | None) -> Entry:
-        """Return the entry of the storage behind `tensor`; open one if it is new, note if it has grown."""
+    def _postpone_sum(self, first: torch.Tensor, result: torch.Tensor) -> None:
+        """Leave the birth of a sum of gradients to be logged later, if autograd would make it in place.
+
+        The conditions are those of `can_accumulate_inplace` in torch's `input_buffer.cpp`. A view holds on to
+        its base, and so is not alone with its storage; that nothing else holds it, its death will tell.
+        """
+        # Autograd's sums need no gradients of their own; those of a checkpoint's second forward pass do.
+        if torch.is_grad_enabled() or first._is_view() or first.device.type != self._device_type:
+            return
+        entry = self._entry(result, born="backward", late=True)
+        self._sum = entry, first.untyped_storage()._cdata, len(self._events)
+
+    def _count_sum(self) -> None:
+        """Log the birth of the last sum: now if what it replaces has died, else where it was made."""
+        if self._sum is not None:
+            entry, first, made = self._sum
+            self._sum = None
+            where = made if first in self._alive else len(self._events)
+            self._events.insert(where, (time.perf_counter(), entry, entry.nbytes))
+
+    def _entry(
+        self, tensor: torch.Tensor, born: Phase | Literal["between"] | None, *, late: bool = False
+    ) -> Entry:
+        """Return the entry of the storage behind `tensor`; open one if it is new, note if it has grown.
+
+        The birth of one that is `late` is for the caller to log.
+        """
         storage = tensor.untyped_storage()
         key = storage._cdata
         entry = self._alive.get(key)
@@ -192,7 +227,7 @@ class Ledger(TorchDispatchMode):
             if born is None:
                 # Nobody saw it being made, so it was there before: it counts from the start.
                 self._before.append((entry, entry.nbytes))
-            else:
+            elif not late:
                 self._events.append((time.perf_counter(), entry, entry.nbytes))
         elif entry.nbytes != storage.nbytes():
             self._events.append((time.perf_counter(), entry, storage.nbytes() - entry.nbytes))
@@ -202,6 +237,8 @@ class Ledger(TorchDispatchMode):
     def _bury(self, key: int) -> None:
         del self._references[key]
         entry = self._alive.pop(key)
+        if self._sum is not None and entry is self._sum[0]:
+            self._count_sum()
         self._events.append((time.perf_counter(), entry, -entry.nbytes))
 
     def __exit__(
@@ -211,6 +248,7 @@ class Ledger(TorchDispatchMode):
         traceback: TracebackType | None,
     ) -> None:
         super().__exit__(exc_type, exc_value, traceback)
+        self._count_sum()
         self._claim_optimizer_state()
         self._references.clear()  # from here on deaths are no longer of interest
         for hook in self._hooks:
