@@ -196,6 +196,8 @@ class Run:
         self.technique = technique
         self.command = command
         self.source = find(setup)
+        if setup.rank is not None:
+            self.source.check_linear_layers()
         self.parameters = self.source.count_parameters()
         self.tokenize, self.end = self.source.tokenizer()
         self.text = data.load(setup.dataset)

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 import transformers
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PretrainedConfig, PreTrainedModel
+from transformers.pytorch_utils import Conv1D
 
 from memlab import cache
 from memlab.setup import BUNDLED, RANDOM, Setup, UsageError, bundled_gguf, shape
@@ -45,11 +46,24 @@ class Source:
         """The name of the attention kernel."""
         return str(self.config._attn_implementation)
 
+    def _without_memory(self) -> PreTrainedModel:
+        with torch.device("meta"):
+            model: PreTrainedModel = AutoModelForCausalLM.from_config(self.config)
+        return model
+
     def count_parameters(self) -> int:
         """Count the base model's parameters without allocating them; tied ones count once."""
-        with torch.device("meta"):
-            model = AutoModelForCausalLM.from_config(self.config)
-        return sum(parameter.numel() for parameter in model.parameters())
+        return sum(parameter.numel() for parameter in self._without_memory().parameters())
+
+    def check_linear_layers(self) -> None:
+        """Raise UsageError when no layer but the output head is linear: adapters would stand nowhere."""
+        model = self._without_memory()
+        layers = (layer for layer in model.modules() if layer is not model.get_output_embeddings())
+        if not any(isinstance(layer, torch.nn.Linear | Conv1D) for layer in layers):
+            raise UsageError(
+                f"--model {self.label}: no layer but its output head is linear, and adapters stand beside "
+                "linear layers; choose another --model"
+            )
 
     def load(self, dtype: torch.dtype, device: torch.device) -> PreTrainedModel:
         """Load the weights as `dtype` onto `device`. Random weights are the same ones each time."""

@@ -160,6 +160,15 @@ def test_a_process_that_the_system_kills_leaves_an_oom_record(broken):
     assert one.setup.parameters > 0 and "oom" in answer.stdout
 
 
+@pytest.mark.skipif(os.name != "posix", reason="signals")
+def test_a_process_that_its_driver_aborts_leaves_a_failed_record(broken):
+    """A GPU that is lost can take the process with it: one line, and nothing that a saving could be made of."""
+    answer, (one,) = broken("import os; os.abort()")
+    assert answer.returncode == 1 and "%" not in answer.stdout
+    assert (one.status, one.message) == ("failed", "ended with status -6, while loading")
+    assert one.memory.peak_bytes is None
+
+
 def test_memory_that_cannot_be_had_is_a_result_and_no_traceback(broken):
     """Status 0, a record, and nothing that looks like a crash."""
     answer, (one,) = broken("import torch; torch.empty(1 << 50)")

@@ -107,6 +107,28 @@ def test_an_error_while_loading_is_told_in_one_line(finished, capsys, error, sta
     assert ("Traceback" in capsys.readouterr().err) == (status == "failed")
 
 
+def test_a_gpu_lost_in_mid_run_is_a_failure(finished, demo):
+    """CUDA's error comes up in the middle of training: one line, what was trained so far, and no peak to save from."""
+
+    def build(lab):
+        model, optimizer = demo("baseline").build(lab)
+        trained = []
+
+        def lose(*_):
+            trained.append(model.training)
+            if trained.count(True) == 3:
+                raise torch.AcceleratorError("CUDA error: unspecified launch failure\nCompile with ...")
+
+        model.register_forward_hook(lose)
+        return model, optimizer
+
+    one = finished("baseline", build=build)
+    assert one.status == "failed"
+    assert one.message == "AcceleratorError while training: CUDA error: unspecified launch failure"
+    assert len(one.learning.losses) == 2 and one.learning.eval_loss_after is None
+    assert one.memory.peak_bytes is one.memory.breakdown_at_peak is None
+
+
 def test_a_loss_that_is_no_number_is_a_failure(finished, demo):
     """It is named with its step, and no record pretends that the run was fine."""
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 import transformers
 
-from memlab import cache, model
+from memlab import cache, hardware, measure, model
 from memlab.setup import BUNDLED, Setup, UsageError
 
 CPU = torch.device("cpu")
@@ -70,6 +72,35 @@ def test_a_model_that_cannot_serve_is_refused(folder, tmp_path):
     (tmp_path / "config.json").write_text("not JSON")
     with pytest.raises(UsageError, match="its configuration cannot be used"):
         model.find(Setup(model=str(tmp_path)))
+
+
+def test_adapters_need_a_layer_to_stand_beside(folder, tmp_path):
+    """A model without blocks has none and is refused before any work; GPT-2's Conv1D layers do."""
+    model.find(Setup(model=str(folder), seq=64)).check_linear_layers()
+    config = transformers.LlamaConfig(
+        vocab_size=64, hidden_size=32, num_hidden_layers=0, num_attention_heads=2
+    )
+    config.to_json_file(tmp_path / "config.json")
+    setup = Setup(model=str(tmp_path / "config.json"), random_init=True)
+    with pytest.raises(
+        UsageError, match=r"no layer but its output head is linear, .*; choose another --model$"
+    ):
+        model.find(setup).check_linear_layers()
+    with pytest.raises(UsageError, match="no layer but its output head"):
+        measure.Run("lora", replace(setup, device="cpu", lr=1e-3), seed=0, command="python demos/lora.py")
+
+
+def test_a_gpu_that_somebody_uses_is_refused(monkeypatch):
+    """Its peak would not be ours. What it holds is said, and what to do."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "is_initialized", lambda: False)
+    monkeypatch.setattr(hardware, "gpu_held_bytes", lambda: 600 * 1000**2)
+    with pytest.raises(
+        UsageError, match=r"^--device cuda: the GPU already holds 600 MB, .*CUDA_VISIBLE_DEVICES$"
+    ):
+        hardware.choose("auto")
+    monkeypatch.setattr(hardware, "gpu_held_bytes", lambda: 400 * 1000**2)
+    assert hardware.choose("auto").type == "cuda"
 
 
 def test_the_bundled_file_is_refused_when_it_is_not_the_known_one(tmp_path, monkeypatch):

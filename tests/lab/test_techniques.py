@@ -448,6 +448,25 @@ def test_offloaded_activations_are_on_the_host(arm):
     assert kept[1] < kept[0]
 
 
+# ---- what the command line sets --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["lora", "qlora", "pissa", "dora", "stack"])
+def test_rank_and_alpha_reach_every_adapter(arm, name):
+    """An option that a demo forgot would leave its records to claim a rank that was never run."""
+    layers = adapted(arm(name, "bf16", rank=4, alpha=8.0).model)
+    assert len(layers) == 14
+    for layer in layers.values():
+        assert (layer.r["default"], layer.scaling["default"]) == (4, 2.0)
+
+
+@pytest.mark.parametrize("name", DEMOS)
+def test_the_learning_rate_reaches_the_optimizer(arm, name):
+    """Also the one that keeps its moments in eight bits."""
+    groups = arm(name, "bf16", lr=3e-4).trainer.optimizer.param_groups
+    assert [group["lr"] for group in groups] == [3e-4]
+
+
 # ---- all of them -----------------------------------------------------------------------------------------------
 
 
