@@ -77,7 +77,8 @@ class Visitor:
         for id in ("quiz/one", "quiz/two"):
             self.question(id)
             self.visit("GET", f"/media/{id}.en.md")
-        for url in ("/", "/quizzes/quiz", f"/attempts/{ATTEMPT}", "/techniques", "/techniques/lora"):
+        pages = ("/techniques", "/techniques/lora", "/compare")
+        for url in ("/", "/quizzes/quiz", f"/attempts/{ATTEMPT}", *pages):
             self.visit("GET", url)
             self.visit("GET", f"{url}?lang=ja")
         for url in (f"/runs/{_run(self.app)}", "/results.schema.json", "/static/css/base.css", "/healthz"):
