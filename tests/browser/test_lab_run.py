@@ -200,4 +200,8 @@ def test_axe_finds_nothing_on_the_panel(browser: Browser, site: str, lab: Lab, l
     look("ended")
     page.locator(".run-again > summary").click()
     look("ended, with the form open")
+    run = lab.latest("baseline")
+    assert run is not None
+    page.goto(f"/lab/runs/{run.number}")
+    look("the run's own page")
     context.close()

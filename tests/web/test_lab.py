@@ -377,6 +377,22 @@ def test_a_demo_that_does_not_end_well_leaves_the_site_up(visitor, lab, ending, 
     wait_until(lab, after, lambda run: run.state == "done")
 
 
+def test_a_demo_that_is_killed_leaves_none_of_its_processes_behind(visitor, lab):
+    ending = (
+        "child = os.fork()\n"
+        "while not child:\n"
+        "    signal.pause()\n"
+        "tell(run=0, resident_bytes=child)\n"
+        "os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    script(lab.demos, "lora", FAKE + ending)
+    run = visitor.start("lora")
+    wait_until(lab, run, lambda run: run.state == "failed")
+    child = run.parts[0].points[1][1]
+
+    assert not is_alive(child)
+
+
 def test_what_the_demo_refuses_is_told_in_its_own_line(visitor, lab):
     script(lab.demos, "lora", FAKE + 'sys.stderr.write("lora.py: --ranks 9: no\\n"); sys.exit(2)\n')
     run = visitor.start("lora")
