@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import ast
 import copy
-import difflib
-import inspect
 import json
 
 import pytest
@@ -482,24 +479,3 @@ def test_no_dropout_anywhere(arm):
     for name in DEMOS:
         dropouts = [m for m in arm(name).model.modules() if isinstance(m, torch.nn.Dropout)]
         assert all(m.p == 0 for m in dropouts)
-
-
-# ---- the scripts as texts --------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("name", [*(name for name in DEMOS if name not in ("baseline", "stack")), "zero"])
-def test_lines_that_differ_from_the_baseline_are_marked_new(demo, name):
-    """Whoever reads a demo sees at a glance what the technique is."""
-    baseline, other = (inspect.getsource(demo(n).build).splitlines() for n in ("baseline", name))
-    added = [line[2:] for line in difflib.ndiff(baseline, other) if line.startswith("+ ")]
-    assert [line for line in added if line.strip() and "NEW" not in line] == []
-    kept = [line[2:] for line in difflib.ndiff(baseline, other) if line.startswith("  ")]
-    assert [line for line in kept if "NEW" in line] == []
-
-
-@pytest.mark.parametrize("name", [*DEMOS, "zero"])
-def test_a_demo_is_short_and_opens_with_its_command(demo, name):
-    """Sixty to 120 lines at most, and the first thing to read is what to type."""
-    source = inspect.getsource(demo(name))
-    assert len(source.splitlines()) <= 120
-    assert ast.get_docstring(ast.parse(source)).startswith(f"Run it: python demos/{name}.py\n")
