@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from threading import Event, Timer
+from threading import Event, Thread, Timer
 from typing import IO, Any
 
 from memlab.record import Record, read
@@ -141,12 +141,16 @@ class Run:
         ) as process:
             try:
                 change(self._started, process)
+                # What outlives the demo may hold its standard output open, so it is ended from beside.
+                beside = Thread(target=_end_group, args=(process,), daemon=True)
+                beside.start()
                 assert process.stdout is not None
                 for line in process.stdout:
                     change(self._hear, json.loads(line))
-                process.wait()
+                beside.join()
             finally:
-                _end_group(process)
+                if process.poll() is None:
+                    _signal(process.pid, signal.SIGKILL)
         log.seek(0)
         said = log.read()
         change(self._conclude, process.returncode, said)
@@ -215,10 +219,8 @@ class Run:
 
 
 def _end_group(process: subprocess.Popen[str]) -> None:
-    """Leave nothing of the run behind: what outlives its first process gets a moment, and is then killed."""
-    if process.poll() is None:
-        _signal(process.pid, signal.SIGKILL)
-        process.wait()
+    """Wait for a run's first process; what outlives it gets a moment, and is then killed."""
+    process.wait()
     nothing, waited = Event(), 0.0
     while waited < GRACE_SECONDS and _signal(process.pid, 0):
         nothing.wait(0.05)
