@@ -17,9 +17,12 @@ from flask import Flask
 from flask.testing import FlaskClient, FlaskCliRunner
 
 from bank_files import write_bank
+from records import make_record
+from steelyard.evidence import Records
 from steelyard.settings import Settings, project_data, sqlite_url
 from steelyard.web import create_app
 from steelyard.web.database import migrate
+from weighed import baseline, records
 
 MakeApp = Callable[..., Flask]
 
@@ -147,3 +150,9 @@ def _is_root() -> bool:
 def _free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         return int(listener.getsockname()[1])
+
+
+@pytest.fixture
+def pair() -> Records:
+    """Full fine-tuning and LoRA, a quarter lighter."""
+    return records(baseline(), make_record("lora", peak=750))
