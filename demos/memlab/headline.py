@@ -37,6 +37,7 @@ _STEPS = {
     "chunked_loss": "+ chunked loss",
     "offload": "+ activation offload",
 }
+_TITLE = "Peak memory of a training step"
 _HEADS = ("full fine-tuning", "one technique, in mixed precision", "one on top of the other, in pure bf16")
 """Of the picture's sections."""
 
@@ -110,7 +111,7 @@ def markdown(lines: Sequence[Bar]) -> str:
     """Return the README's lines that show the picture, in the reader's colours, and say what is on it."""
     if not lines:
         return "Nothing has been published yet."
-    sentences = [_title(lines)]
+    sentences = [f"{_TITLE}: {_work(lines)}"]
     for section, head in enumerate(_HEADS):
         said = [f"{bar.name} {bar.peak}{_in_words(bar)}" for bar in lines if bar.section == section]
         sentences += [f"{head.capitalize()}: {'; '.join(said)}"] * bool(said)
@@ -128,19 +129,16 @@ def _in_words(bar: Bar) -> str:
     return f" ({', '.join(against)})"
 
 
-def _title(lines: Sequence[Bar]) -> str:
+def _work(lines: Sequence[Bar]) -> str:
     one = lines[0].group.first
     device = "GPU" if one.device.kind == "cuda" else "CPU"
     setup = one.setup
-    return (
-        f"Peak memory of a training step: {setup.model}, {setup.batch} × {setup.seq} tokens, on a {device} "
-        f"({one.device.name})"
-    )
+    return f"{setup.model}, {setup.batch} × {setup.seq} tokens, on a {device} ({one.device.name})"
 
 
 # ---- as a picture ----------------------------------------------------------------------------------------
 
-_ROW, _GAP, _TOP, _BOTTOM = 0.3, 0.26, 0.6, 0.5
+_ROW, _GAP, _TOP, _BOTTOM = 0.3, 0.26, 0.8, 0.5
 """Inches of a line, of the gap above a section, and of the margins."""
 _WIDTH, _LEFT, _RIGHT = 10.0, 2.45, 3.0
 
@@ -200,7 +198,8 @@ def _figure(lines: Sequence[Bar], ground: str, pale: str) -> Any:
         write(columns["peak"], place, bar.peak, fontweight="bold")
         for precision, value in bar.against.items():
             write(columns[precision], place, in_percent(value), fontweight="bold" if bar.section else None)
-    figure.text(0.15 / _WIDTH, 1 - 0.3 / height, _title(lines), fontsize=12, fontweight="bold", va="center")
+    figure.text(0.15 / _WIDTH, 1 - 0.28 / height, _TITLE, fontsize=12, fontweight="bold", va="center")
+    figure.text(0.15 / _WIDTH, 1 - 0.54 / height, _work(lines), color=pale, va="center")
     seen = [kind for kind in KINDS if any(bar.group.median(bytes_at_peak(kind)) for bar in lines)]
     handles = [Patch(color=COLOURS[kind], label=kind) for kind in seen]
     figure.legend(handles=handles, loc="lower left", ncols=len(seen), frameon=False, bbox_to_anchor=(0, 0))

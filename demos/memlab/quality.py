@@ -5,8 +5,8 @@ Which of them ends best depends more on the learning rate than on the method, so
 from one small grid, at seed 0; then the chosen rate is repeated with three seeds. Full fine-tuning at its
 usual rate stands beside them.
 
-The work is small, eight sequences of 48 tokens a step, so that two CPU cores need about forty minutes. The loss
-is taken on held-out modules.
+The work is small, eight sequences of 48 tokens a step, so that two CPU cores need about forty minutes. The
+loss is taken on held-out modules.
 """
 
 from __future__ import annotations

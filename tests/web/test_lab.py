@@ -95,7 +95,9 @@ def test_a_foreign_host_gets_400(visitor):
         assert method("/lab/runs/1", headers={"Host": "evil.example"}).status_code == 400
 
 
-@pytest.mark.parametrize("header", ["X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "Forwarded"])
+@pytest.mark.parametrize(
+    "header", ["X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "Forwarded", "Via", "X-Real-IP"]
+)
 def test_what_came_through_a_proxy_is_refused_and_told_so(visitor, lab, header):
     response = visitor.post("/lab/runs", headers={header: "for=127.0.0.1"}, technique="lora")
     page = visitor.client.get("/techniques/lora", headers={header: "for=127.0.0.1"}).text

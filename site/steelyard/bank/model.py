@@ -33,7 +33,13 @@ TECHNIQUES = (
     "dora",
     "stack",
 )
-"""What a question may be about, and a claim's test may select: the names of the demos."""
+"""What a question may be about, and a claim's test may select: the demos' names, as they are best read."""
+
+
+def place(technique: str) -> tuple[int, str]:
+    """Return where a technique stands among others; one that is not named here comes last."""
+    return (TECHNIQUES.index(technique) if technique in TECHNIQUES else len(TECHNIQUES)), technique
+
 
 Scalar = str | int | float | bool | None
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from steelyard.bank.model import Text
+from steelyard.bank.model import Text, place
 from steelyard.web.state import state
 
 BASELINE = "baseline"
@@ -28,9 +28,9 @@ class Page:
 
 
 def techniques() -> tuple[str, ...]:
-    """Return the names of the demo scripts, the baseline first. A new script is a new page."""
+    """Return the demo scripts' names, in the order in which they are best read. A new script is a new page."""
     found = {path.stem for path in state().settings.demos.glob("*.py") if _SCRIPT.fullmatch(path.stem)}
-    return tuple(sorted(found, key=lambda name: (name != BASELINE, name)))
+    return tuple(sorted(found, key=place))
 
 
 def script(technique: str) -> str:

@@ -17,6 +17,7 @@ from flask_babel import gettext as _
 from flask_babel import ngettext
 
 from memlab.record import STEPS, TECHNIQUE_FIELDS, Record, Setup
+from steelyard.bank.model import place
 from steelyard.evidence import Difference, Group, Records, differences, tuned
 from steelyard.web import numbers
 from steelyard.web.cards import title
@@ -209,8 +210,7 @@ def _setting(record: Record) -> tuple[tuple[str, Any], ...]:
 def _order(group: Group) -> tuple[Any, ...]:
     technique, setup = group.first.technique, group.first.setup
     return (
-        technique != BASELINE,
-        technique,
+        place(technique),
         setup.precision != "mixed",
         STEPS.index(setup.step) if setup.step else -1,
         setup.ranks,

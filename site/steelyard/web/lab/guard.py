@@ -72,7 +72,7 @@ def comes_from_here() -> bool:
 
 
 def _is_forwarding(name: str) -> bool:
-    return name.lower().startswith("x-forwarded") or name.lower() == "forwarded"
+    return name.lower().startswith("x-forwarded") or name.lower() in ("forwarded", "via", "x-real-ip")
 
 
 def _is_loopback(address: str | None) -> bool:
