@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from memlab.record import Record
+from memlab.record import STEPS, Record
 from steelyard import evidence
 from steelyard.bank.checks import check, contradictions
 from steelyard.bank.load import load
@@ -26,6 +26,7 @@ SOURCE_CLAIMS = {
     "dora-fewer", "dora-stable", "lora-alone-90", "qlora-alone-95", "qlora-gc-97", "all-99", "gpt3-350",
     "gpt3-24", "all-six-peft", "combinable",
 }  # fmt: skip
+ALONE = ("baseline", "lora", "qlora", "gradient_checkpointing", "pissa", "dora")
 SOURCE = "peft/techniques"
 LOSSES = ("learning", "losses")
 RESULTS = project_data() / "demos" / "results"
@@ -55,17 +56,16 @@ def test_the_source_question_judges_its_sixteen_claims_and_every_choice_is_right
         assert {claim.id for claim in question.claims} >= SOURCE_CLAIMS
 
 
-def test_records_say_how_full_fine_tuning_and_lora_weigh_in_both_precisions_three_times_each():
-    groups = evidence.load(RESULTS).groups
-    found = {
-        (group.first.technique, group.first.setup.precision): len(group.runs)
-        for group in groups
-        if group.kind == "cpu" and group.first.setup.model == "SmolLM2-135M-Instruct"
-    }
+def test_records_say_what_every_technique_weighs_on_the_real_model(published):
+    """In both precisions, step by step, and for every stage of ZeRO on one, two and four ranks."""
+    real = [one.first for one in published.groups if one.first.setup.model == "SmolLM2-135M-Instruct"]
+    setups = {(one.technique, one.setup.precision) for one in real}
+    steps = {one.setup.step for one in real if one.technique == "stack"}
+    shards = {(one.setup.stage, one.setup.ranks) for one in real if one.technique == "zero"}
 
-    for technique in ("baseline", "lora"):
-        for precision in ("mixed", "bf16"):
-            assert found[technique, precision] >= 3
+    assert setups >= {(name, precision) for name in ALONE for precision in ("mixed", "bf16")}
+    assert steps >= {*STEPS} - {"offload"}  # which has nothing to do on a CPU
+    assert shards >= {(stage, ranks) for stage in range(4) for ranks in (1, 2, 4)}
 
 
 @pytest.fixture(scope="module")

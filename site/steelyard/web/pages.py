@@ -28,7 +28,7 @@ class Page:
 
 
 def techniques() -> tuple[str, ...]:
-    """Return the demo scripts' names, in the order in which they are best read. A new script is a new page."""
+    """Return the demos' names, in the order in which they are best read. A new script is a new page."""
     found = {path.stem for path in state().settings.demos.glob("*.py") if _SCRIPT.fullmatch(path.stem)}
     return tuple(sorted(found, key=place))
 
