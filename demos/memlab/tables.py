@@ -42,13 +42,19 @@ def of_folder(folder: Path) -> str:
     for group in grouped(one for one in records if one.mode == "measured"):
         works.setdefault((is_quality(group), heading(group)), []).append(group)
     parts = []
-    for (quality, title), groups in sorted(works.items()):
+    for (quality, title), groups in sorted(works.items(), key=_place):
         groups = sorted(groups, key=order)
         applicable = [group for group in groups if group.first.status != "not_applicable"]
         parts.append(title)
         parts += _quality(applicable) if quality else _memory(applicable)
         parts += [_not_applicable(group) for group in groups if group not in applicable]
     return "\n\n".join(parts)
+
+
+def _place(work: tuple[tuple[bool, str], list[Group]]) -> tuple[bool, int, str]:
+    """The key by which works are sorted: memory before quality, and first what most techniques did."""
+    (quality, title), groups = work
+    return quality, -len({group.technique for group in groups}), title
 
 
 def is_quality(group: Group) -> bool:
