@@ -129,3 +129,10 @@ def test_a_run_out_of_memory_shows_no_peak(text):
     """What was reached is no measurement, and no saving is made of it."""
     found = text(make_record("baseline"), make_record("lora"), make_record("lora", status="oom", seed=1))
     assert rows(found, "Demo | Precision")[1][2:6] == ["oom", "backward", "–", "–"]
+
+
+def test_the_work_that_most_techniques_did_comes_first(text):
+    """Whatever its batch: a reader looks for the comparison, and finds it at the top."""
+    found = text(make_record("zero", batch=1), make_record("baseline", batch=4), make_record("lora", batch=4))
+    titles = [line for line in found.splitlines() if line.startswith("**")]
+    assert ["batch 4" in title for title in titles] == [True, False]
