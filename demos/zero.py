@@ -28,7 +28,8 @@ record; the one without a rank's index is the heaviest rank's. Stage 0 runs besi
 Where DeepSpeed differs from the formulas, by name: a flat buffer is padded until its parts are of one size;
 in stages 1 and 2 a tensor that lies across two parts has its reduced gradient whole in both ranks; Adam
 counts its steps in 4 bytes a tensor; the fp32 gradient of a rank's part lives as long as the optimizer's
-step, and counts as a temporary. Buckets, gathered weights and gradients on their way are buffers.
+step, and counts as a temporary. Buckets, gathered weights and gradients on their way are buffers. Offloaded,
+the reduced gradients wait for the optimizer on the host, in fp32, and so count beside the bf16 ones.
 """
 
 from memlab import launch

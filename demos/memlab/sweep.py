@@ -209,7 +209,10 @@ def _show(out: Path) -> None:
     from rich.console import Console
     from rich.markdown import Markdown
 
-    Console().print(Markdown(tables.of_folder(out) or "No record yet."))
+    console = Console()
+    if not console.is_terminal:
+        console.width = 140  # a log is as wide as the table
+    console.print(Markdown(tables.of_folder(out) or "No record yet."))
 
 
 def _publish(out: Path) -> None:
