@@ -29,4 +29,4 @@ COMMANDS = (
 )
 
 if __name__ == "__main__":
-    sweep.main(__doc__ or "", "reference", lambda records: COMMANDS, quality.grid, quality.finals)
+    sweep.main(__doc__ or "", "reference", lambda records: COMMANDS, *quality.STAGES)

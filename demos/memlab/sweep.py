@@ -116,7 +116,7 @@ def _plan(commands: Sequence[str], shared: Sequence[str], out: Path) -> tuple[li
             continue
         for run in map(Run.from_json, json.loads(answer.stdout)):
             runs.setdefault(_identity(run.job.command, run.job.seed), run)
-    if not runs:
+    if refusals and not runs:
         raise UsageError(refusals[0])
     return list(runs.values()), list(dict.fromkeys(refusals))
 
@@ -149,7 +149,8 @@ def _run_stages(stages: Sequence[Stage], shared: Sequence[str], out: Path) -> li
         missing = [run for run in planned if _identity(run.job.command, run.job.seed) not in done]
         if already := len(planned) - len(missing):
             sys.stderr.write(f"already done: {already} of {len(planned)} runs, in {out}\n")
-        failures += _run_all(missing, out)
+        if missing:
+            failures += _run_all(missing, out)
     return failures
 
 

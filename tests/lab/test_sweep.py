@@ -13,6 +13,7 @@ import filelock
 import pytest
 
 from memlab import quality, record, reference, suite
+from records import make_record
 
 DEMOS = Path(__file__).parents[2] / "demos"
 TINY = ("--model", "tiny", "--device", "cpu", "--batch", "1", "--seq", "32", "--steps", "2", "--warmup", "1")
@@ -140,20 +141,30 @@ def test_the_suite_runs_every_script():
     assert {command.split()[0] for command in reference.COMMANDS} | {"baseline.py"} == scripts
 
 
-def test_the_finals_repeat_each_arm_at_the_rate_that_did_best(run_demo, tmp_path):
-    """By the held-out loss at seed 0, in an arm's own records."""
-    answer = run_demo("lora.py", *TINY, "--lr", "3e-4", "--json", "--out", str(tmp_path))
-    one = record.Record.model_validate(json.loads(answer.stdout)[-1], strict=False)
+def learned(rate: float, loss: float, **setup: object) -> record.Record:
+    """A run of LoRA at this learning rate that ended at this held-out loss."""
+    one = make_record("lora", lr=rate, **setup)
+    assert one.learning
+    learning = one.learning.model_copy(update={"eval_loss_after": loss})
+    return one.model_copy(update={"learning": learning})
 
-    def with_loss(rate: float, loss: float, **setup: object) -> record.Record:
-        assert one.learning
-        return one.model_copy(
-            update={
-                "setup": one.setup.model_copy(update={"lr": rate, **setup}),
-                "learning": one.learning.model_copy(update={"eval_loss_after": loss}),
-            }
-        )
 
-    records = [with_loss(3e-4, 3.3), with_loss(1e-3, 3.1), with_loss(3e-3, 3.2), with_loss(3e-4, 1.0, seed=1)]
-    assert quality.finals(records) == [f"lora.py {quality.WORK} --rank 16 --lr 0.001 --seeds 3"]
+GRID = [learned(3e-4, 3.3), learned(1e-3, 3.1), learned(3e-3, 3.2)]
+
+
+def test_the_finals_repeat_each_arm_at_the_rate_that_did_best():
+    """By the held-out loss at seed 0, in an arm's own records, and in those of the grid's work alone."""
+    other_seed, other_work = learned(3e-4, 1.0, seed=1), learned(3e-4, 1.0, batch=2)
+    assert quality.finals([*GRID, other_seed, other_work]) == [
+        f"lora.py {quality.WORK} --rank 16 --lr 0.001 --seeds 3"
+    ]
     assert len(quality.grid([])) == len(quality.ARMS) * len(quality.RATES)
+
+
+@pytest.mark.parametrize(
+    ("losses", "next_rate"), [((3.0, 3.1, 3.2), "0.0001"), ((3.2, 3.1, 3.0), "0.01"), ((3.2, 3.0, 3.1), None)]
+)
+def test_a_best_rate_at_the_grids_end_is_no_best_before_the_next_was_tried(losses, next_rate):
+    records = [learned(rate, loss) for rate, loss in zip(quality.RATES, losses, strict=True)]
+    expected = [] if next_rate is None else [f"lora.py {quality.WORK} --rank 16 --lr {next_rate}"]
+    assert quality.beyond(records) == expected
