@@ -69,6 +69,12 @@ def test_a_table_keeps_its_alignment_and_scrolls_by_keyboard() -> None:
     assert " style=" not in shown
 
 
+def test_an_empty_head_of_a_column_is_no_head() -> None:
+    """The corner of a table of two directions has nothing to be read out."""
+    shown = html("| | b |\n|-|-:|\n| 1 | 2 |")
+    assert '<td></td>\n<th class="right">b</th>' in shown and "<th></th>" not in shown
+
+
 @pytest.mark.parametrize(
     ("source", "top", "tags"),
     [

@@ -116,6 +116,7 @@ def _html(
     words = {name: (verdict, verdict_words(verdict, "…", lang)) for name, verdict in verdicts}
     tokens = _PARSER.parse(source)
     _shift_headings(tokens, heading)
+    _empty_corners(tokens)
     env = {"verdicts": words}
     cleaner = nh3.Cleaner(
         tags=_TAGS if heading > 2 else _TAGS | {"h2"},
@@ -126,6 +127,13 @@ def _html(
         link_rel="noopener",
     )
     return Markup(cleaner.clean(_PARSER.renderer.render(tokens, _PARSER.options, env)))  # noqa: S704
+
+
+def _empty_corners(tokens: Sequence[Token]) -> None:
+    """Make an empty head of a column a plain cell: a reader of screens has nothing to say of it."""
+    for opening, text, closing in zip(tokens, tokens[1:], tokens[2:], strict=False):
+        if opening.type == "th_open" and not text.content.strip():
+            opening.tag = closing.tag = "td"
 
 
 def _shift_headings(tokens: Sequence[Token], top: int) -> None:
