@@ -178,10 +178,10 @@ def test_each_arm_is_drawn_at_the_rate_that_suits_it_and_the_others_are_listed(l
     html = client.get("/compare", query_string={"setup": work, "metric": "learning.eval_loss_after"}).text
     assert list(rows(html)) == [
         "baseline, mixed",
-        "dora, mixed, rank 16",
-        "dora, mixed, rank 8",
         "lora, mixed",
         "pissa, mixed",
+        "dora, mixed, rank 16",
+        "dora, mixed, rank 8",
     ]
     assert rows(html)["lora, mixed"] == ["2.310 (2.300 to 2.320)", "+0.200"]
     everything = rows(html, -1)

@@ -306,7 +306,7 @@ def test_two_arms_of_one_technique_stand_beside_each_other(lab: World) -> None:
 
 def test_learning_rates_do_not_crowd_the_map(lab: World) -> None:
     html = lab.client().get("/techniques").text
-    entry = html[html.index('href="/techniques/lora"') : html.index('href="/techniques/pissa"')]
+    entry = html[html.index('href="/techniques/lora"') : html.index('href="/techniques/qlora"')]
     assert visible(entry).count("less peak memory") == 2
 
 

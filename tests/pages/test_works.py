@@ -58,8 +58,8 @@ def test_steps_of_the_stack_are_told_by_the_step_alone():
 def test_what_is_the_only_one_of_its_kind_needs_no_more_than_its_precision():
     assert named(make_record("baseline"), make_record("lora"), make_record("dora", rank=8)) == [
         "baseline, mixed",
-        "dora, mixed",
         "lora, mixed",
+        "dora, mixed",
     ]
 
 
