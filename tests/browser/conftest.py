@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import pytest
@@ -22,16 +23,15 @@ def browser(site: str) -> Iterator[Browser]:
         yield browser
 
 
-@pytest.fixture(scope="session")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of the site over the project's own questions, as `make serve` would show it."""
-    data: Path = tmp_path_factory.mktemp("site")
+@contextmanager
+def project_site(data: Path, results: Path) -> Iterator[str]:
+    """Serve the project's own questions and pages over these records; yield the address."""
     project = project_data()
     app = create_app(
         Settings(
             data=data,
             questions=project / "questions",
-            results=project / "demos" / "results",
+            results=results,
             pages=project / "demos" / "pages",
             demos=project / "demos",
             database_url=sqlite_url(data),
@@ -43,3 +43,16 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield address
     with app.app_context():
         app.extensions["sqlalchemy"].engine.dispose()
+
+
+@pytest.fixture(scope="session")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of the site over the project's own questions, as `make serve` would show it."""
+    with project_site(tmp_path_factory.mktemp("site"), project_data() / "demos" / "results") as address:
+        yield address
+
+
+@pytest.fixture(scope="session")
+def site_of() -> Callable[[Path, Path], AbstractContextManager[str]]:
+    """Return what serves the project's pages over other records."""
+    return project_site

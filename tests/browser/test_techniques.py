@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
@@ -11,10 +12,6 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
 import published
-from chromium import serving
-from steelyard.settings import Settings, project_data, sqlite_url
-from steelyard.web import create_app
-from steelyard.web.database import migrate
 
 pytestmark = pytest.mark.browser
 
@@ -27,27 +24,14 @@ WORDS = {
 
 
 @pytest.fixture(scope="module")
-def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def lab(
+    tmp_path_factory: pytest.TempPathFactory, site_of: Callable[[Path, Path], AbstractContextManager[str]]
+) -> Iterator[str]:
     """The address of the project's site over records of every kind, such as the lab publishes them."""
     data: Path = tmp_path_factory.mktemp("lab")
     published.publish(data / "results")
-    project = project_data()
-    app = create_app(
-        Settings(
-            data=data,
-            questions=project / "questions",
-            results=data / "results",
-            pages=project / "demos" / "pages",
-            demos=project / "demos",
-            database_url=sqlite_url(data),
-            secret_key="a secret for tests only",
-        )
-    )
-    migrate(app)
-    with serving(app) as address:
+    with site_of(data, data / "results") as address:
         yield address
-    with app.app_context():
-        app.extensions["sqlalchemy"].engine.dispose()
 
 
 def addresses() -> list[str]:

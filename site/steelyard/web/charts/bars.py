@@ -9,7 +9,7 @@ from flask_babel import gettext as _
 
 from steelyard.evidence import Group
 from steelyard.web.cells import cell, changed, median, spread
-from steelyard.web.charts.draw import WIDTH, Chart, Row, headed, picture, rows_of, unit
+from steelyard.web.charts.draw import WIDTH, Chart, Row, headed, in_rows, picture, unit
 from steelyard.web.pages import BASELINE
 from steelyard.web.wording import formatter, metric_words
 from steelyard.web.works import Work, labels
@@ -49,11 +49,11 @@ def bar_chart(groups: Sequence[Group], work: Work, path: str, prefix: str) -> Ch
     mark: dict[str, Any] = (
         {"type": "circle", "size": 70, "opacity": 1} if loss else {"type": "bar", "height": 18}
     )
-    spec = {
-        "data": {"values": values},
-        "facet": rows_of(heads),
-        "spacing": 10,
-        "spec": {
+    spec = in_rows(
+        values,
+        heads,
+        10,
+        {
             "width": WIDTH - 20,
             "height": 18,
             "layer": [
@@ -65,7 +65,7 @@ def bar_chart(groups: Sequence[Group], work: Work, path: str, prefix: str) -> Ch
                 },
             ],
         },
-    }
+    )
     pairs = [work.reference(group) for _label, group, *_rest in known]
     rows = []
     for (label, group, *_numbers), pair in zip(known, pairs, strict=True):

@@ -107,10 +107,13 @@ def unit(values: Iterable[float]) -> tuple[str, int]:
     return ("GiB", numbers.GIB) if max(values, default=0) >= numbers.GIB else ("MiB", numbers.MIB)
 
 
-def rows_of(heads: Sequence[str]) -> dict[str, Any]:
-    """Return the facet that sets one row under a line of text for each value of the field `arm`."""
+def in_rows(
+    values: Sequence[dict[str, Any]], heads: Sequence[str], spacing: int, view: dict[str, Any]
+) -> dict[str, Any]:
+    """Return the specification that draws `view` once for each value of the field `arm`, under its head."""
     header = {"labelOrient": "top", "labelAnchor": "start", "labelPadding": 4}
-    return {"row": {"field": "arm", "type": "nominal", "sort": list(heads), "title": None, "header": header}}
+    row = {"field": "arm", "type": "nominal", "sort": list(heads), "title": None, "header": header}
+    return {"data": {"values": values}, "facet": {"row": row}, "spacing": spacing, "spec": view}
 
 
 def picture(spec: dict[str, Any], prefix: str, summary: str) -> Markup:

@@ -9,7 +9,7 @@ from flask_babel import gettext as _
 
 from memlab.record import KINDS, Breakdown
 from steelyard.web import numbers
-from steelyard.web.charts.draw import WIDTH, Arm, Chart, Key, Row, picture, rows_of, unit
+from steelyard.web.charts.draw import WIDTH, Arm, Chart, Key, Row, in_rows, picture, unit
 from steelyard.web.wording import kind_words
 
 INSTANTS = 120
@@ -38,11 +38,11 @@ def peak_chart(arms: Sequence[Arm], prefix: str) -> Chart | None:
         for head, (_arm, parts) in zip(heads, known, strict=True)
         for bar in stacked(parts, divisor)
     ]
-    spec = {
-        "data": {"values": values},
-        "facet": rows_of(heads),
-        "spacing": 10,
-        "spec": {
+    spec = in_rows(
+        values,
+        heads,
+        10,
+        {
             "width": WIDTH - 20,
             "height": 30,
             "mark": {"type": "bar", "height": 30, "stroke": "var(--paper)", "strokeWidth": 1},
@@ -52,7 +52,7 @@ def peak_chart(arms: Sequence[Arm], prefix: str) -> Chart | None:
                 "order": {"field": "order"},
             },
         },
-    }
+    )
     kinds = [kind for kind in KINDS if any(getattr(parts, kind) for _arm, parts in known)]
     summary = _("Memory at the peak, by kind. %(arms)s.", arms="; ".join(heads))
     svg = picture(spec, prefix, summary)
@@ -120,11 +120,11 @@ def timeline_chart(arms: Sequence[Arm], prefix: str) -> Chart | None:
         "x": {"field": "seconds", "type": "quantitative", "title": _("seconds into the step")},
         "y": {"field": "value", "type": "quantitative", "title": name},
     }
-    spec = {
-        "data": {"values": values},
-        "facet": rows_of(heads),
-        "spacing": 14,
-        "spec": {
+    spec = in_rows(
+        values,
+        heads,
+        14,
+        {
             "width": WIDTH - 60,
             "height": 130,
             "layer": [
@@ -145,7 +145,7 @@ def timeline_chart(arms: Sequence[Arm], prefix: str) -> Chart | None:
                 },
             ],
         },
-    }
+    )
     shown = [
         (order, kind)
         for order, kind in enumerate(KINDS, 1)

@@ -15,7 +15,7 @@ from flask_babel import ngettext
 
 from memlab.record import Record
 from steelyard.web import numbers
-from steelyard.web.charts.draw import WIDTH, Chart, Key, Row, headed, picture, rows_of
+from steelyard.web.charts.draw import WIDTH, Chart, Key, Row, headed, in_rows, picture
 
 STATES = ("parameters", "gradients", "master", "moments")
 """The model states, in the order in which they are stacked and in which the paper's formulas add them up."""
@@ -91,12 +91,11 @@ def ranks_chart(runs: Sequence[Record], prefix: str) -> Chart | None:
         "legend": None,
         "scale": {"domain": list(STATES), "range": [f"var(--{_colour(kind)})" for kind in STATES]},
     }
-    spec = {
-        "data": {"values": values},
-        "facet": rows_of(heads),
-        "spacing": 12,
-        "resolve": {"scale": {"y": "independent"}},
-        "spec": {
+    spec = in_rows(
+        values,
+        heads,
+        12,
+        {
             "width": WIDTH - 120,
             "height": {"step": 26},
             "layer": [
@@ -123,7 +122,7 @@ def ranks_chart(runs: Sequence[Record], prefix: str) -> Chart | None:
                 },
             ],
         },
-    }
+    ) | {"resolve": {"scale": {"y": "independent"}}}
     summary = _(
         "Bytes for each parameter that one rank keeps. %(arms)s.",
         arms="; ".join(headed(row.name, row.cells[len(STATES)]) for row in rows),

@@ -11,7 +11,7 @@ from memlab.record import KINDS
 from steelyard.evidence import Group
 from steelyard.web import numbers
 from steelyard.web.cards import change
-from steelyard.web.charts.draw import WIDTH, Chart, Key, Row, headed, picture, rows_of, unit
+from steelyard.web.charts.draw import WIDTH, Chart, Key, Row, headed, in_rows, picture, unit
 from steelyard.web.charts.memory import COLOUR, legend, stacked
 from steelyard.web.wording import step_words
 from steelyard.web.works import BASELINE, Work
@@ -51,11 +51,11 @@ def waterfall_chart(built: Sequence[tuple[str, Group]], prefix: str) -> Chart | 
         values += [{**bar, "arm": head} for bar in stacked(parts, divisor)]
         if before > parts.total:
             values.append({"arm": head, "saved": True, "from": parts.total / divisor, "to": before / divisor})
-    spec = {
-        "data": {"values": values},
-        "facet": rows_of(heads),
-        "spacing": 10,
-        "spec": {
+    spec = in_rows(
+        values,
+        heads,
+        10,
+        {
             "width": WIDTH - 20,
             "height": 26,
             "layer": [
@@ -81,7 +81,7 @@ def waterfall_chart(built: Sequence[tuple[str, Group]], prefix: str) -> Chart | 
                 },
             ],
         },
-    }
+    )
     rows: list[Row] = []
     for (words, _record, parts), before in zip(known, [totals[0], *totals], strict=False):
         first = not rows
