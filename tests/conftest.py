@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -25,6 +26,11 @@ from steelyard.web.database import migrate
 from weighed import baseline, records
 
 MakeApp = Callable[..., Flask]
+
+
+def pytest_configure() -> None:
+    """Let the processes that tests start hear Ctrl-C: a shell's background jobs are told not to."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture

@@ -96,7 +96,7 @@ def test_a_foreign_host_gets_400(visitor):
 
 
 @pytest.mark.parametrize(
-    "header", ["X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "Forwarded", "Via", "X-Real-IP"]
+    "header", ["X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "Forwarded", "Via", "X-Real-Ip"]
 )
 def test_what_came_through_a_proxy_is_refused_and_told_so(visitor, lab, header):
     response = visitor.post("/lab/runs", headers={header: "for=127.0.0.1"}, technique="lora")
