@@ -1,4 +1,8 @@
-"""The tables. Rows are added and, on a learner's own wish, removed; none is ever changed."""
+"""The tables. What learners did is added and, on their own wish, removed; it is never changed.
+
+Only what is nobody's answer may change: an instructor's password, a member's extra time, and the counts that
+remain of removed answers.
+"""
 
 from __future__ import annotations
 
@@ -73,7 +77,10 @@ class Attempt(Base):
     learner: Mapped[str] = mapped_column(sa.ForeignKey("learners.id", ondelete="CASCADE"), index=True)
     quiz: Mapped[str | None] = mapped_column(QUESTION)
     mode: Mapped[str] = mapped_column(sa.String(20))
+    """`practice`, `exam` or `review`."""
     started: Mapped[datetime] = mapped_column(Moment)
+    deadline: Mapped[datetime | None] = mapped_column(Moment)
+    """Of an exam with a time limit: when the server closes it, extra time included."""
 
 
 class Item(Base):
@@ -110,6 +117,37 @@ class Answer(Base):
     answered: Mapped[datetime] = mapped_column(Moment)
 
 
+class Draft(Base):
+    """What is ticked in an exam so far. Each save is a row; the latest one (by id) of an item counts."""
+
+    __tablename__ = "drafts"
+    __table_args__ = (
+        sa.Index(None, "attempt", "question"),
+        sa.ForeignKeyConstraint(
+            ("attempt", "question"), ("items.attempt", "items.question"), ondelete="CASCADE"
+        ),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    attempt: Mapped[str] = mapped_column(ID)
+    question: Mapped[str] = mapped_column(QUESTION)
+    chosen: Mapped[str] = mapped_column(sa.String(26))
+    """Empty when everything was unticked again."""
+    language: Mapped[str] = mapped_column(sa.String(20))
+    saved: Mapped[datetime] = mapped_column(Moment)
+
+
+class Submission(Base):
+    """The end of an exam: its latest drafts have become answers, and it takes no more."""
+
+    __tablename__ = "submissions"
+
+    attempt: Mapped[str] = mapped_column(sa.ForeignKey("attempts.id", ondelete="CASCADE"), primary_key=True)
+    submitted: Mapped[datetime] = mapped_column(Moment)
+    by: Mapped[str] = mapped_column(sa.String(20))
+    """`learner` or `deadline`."""
+
+
 class Guess(Base):
     """What a learner thought the scale would say, before it spoke."""
 
@@ -130,3 +168,101 @@ class Guess(Base):
     measured: Mapped[float] = mapped_column(sa.Double)
     """The figure it was compared with, likewise."""
     guessed: Mapped[datetime] = mapped_column(Moment)
+
+
+class Undo(Base):
+    """An answer given in review that its learner took back: the schedule is as if it had not been given."""
+
+    __tablename__ = "undos"
+
+    answer: Mapped[int] = mapped_column(sa.ForeignKey("answers.id", ondelete="CASCADE"), primary_key=True)
+    undone: Mapped[datetime] = mapped_column(Moment)
+
+
+class Transfer(Base):
+    """A one-time link by which a learner goes on on another device. Using it removes the row."""
+
+    __tablename__ = "transfers"
+
+    digest: Mapped[str] = mapped_column(DIGEST, primary_key=True)
+    """The sha256 of the link's token; the token itself is kept nowhere."""
+    learner: Mapped[str] = mapped_column(sa.ForeignKey("learners.id", ondelete="CASCADE"), index=True)
+    expires: Mapped[datetime] = mapped_column(Moment)
+
+
+class Remnant(Base):
+    """How many removed answers chose these letters of a version: all that remains of a learner who left."""
+
+    __tablename__ = "remnants"
+
+    version: Mapped[str] = mapped_column(sa.ForeignKey("versions.digest"), primary_key=True)
+    language: Mapped[str] = mapped_column(sa.String(20), primary_key=True)
+    chosen: Mapped[str] = mapped_column(sa.String(26), primary_key=True)
+    answers: Mapped[int]
+
+
+# ---- instructors and their classes ------------------------------------------------------------------------
+
+
+class Instructor(Base):
+    """Somebody with a login. `steelyard instructor add` makes one."""
+
+    __tablename__ = "instructors"
+
+    name: Mapped[str] = mapped_column(sa.String(60), primary_key=True)
+    password: Mapped[str] = mapped_column(sa.String(200))
+    """Hashed by argon2id."""
+    created: Mapped[datetime] = mapped_column(Moment)
+
+
+class Login(Base):
+    """A login that an instructor's browser holds. Logging out, or a new password, removes it."""
+
+    __tablename__ = "logins"
+
+    digest: Mapped[str] = mapped_column(DIGEST, primary_key=True)
+    """The sha256 of the token in the cookie."""
+    instructor: Mapped[str] = mapped_column(sa.ForeignKey("instructors.name", ondelete="CASCADE"), index=True)
+    expires: Mapped[datetime] = mapped_column(Moment)
+
+
+class FailedLogin(Base):
+    """A wrong password, kept while it counts for the lockout."""
+
+    __tablename__ = "failed_logins"
+    __table_args__ = (sa.Index(None, "account", "failed"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    account: Mapped[str] = mapped_column(sa.String(60))
+    """As it was typed, known or not."""
+    address: Mapped[str] = mapped_column(sa.String(60))
+    failed: Mapped[datetime] = mapped_column(Moment)
+
+
+class Class(Base):
+    """A group of learners who joined by a code."""
+
+    __tablename__ = "classes"
+
+    code: Mapped[str] = mapped_column(sa.String(20), primary_key=True)
+    name: Mapped[str] = mapped_column(sa.String(100))
+    instructor: Mapped[str] = mapped_column(sa.ForeignKey("instructors.name", ondelete="CASCADE"), index=True)
+    created: Mapped[datetime] = mapped_column(Moment)
+
+
+class Member(Base):
+    """A learner in a class, under a pseudonym that only they and the class's instructor know."""
+
+    __tablename__ = "members"
+    __table_args__ = (sa.UniqueConstraint("class_code", "pseudonym"),)
+
+    class_code: Mapped[str] = mapped_column(
+        sa.ForeignKey("classes.code", ondelete="CASCADE"), primary_key=True
+    )
+    learner: Mapped[str] = mapped_column(
+        sa.ForeignKey("learners.id", ondelete="CASCADE"), primary_key=True, index=True
+    )
+    pseudonym: Mapped[str] = mapped_column(sa.String(40))
+    extra_percent: Mapped[int]
+    """Extra time in exams, in per cent of their time limit."""
+    joined: Mapped[datetime] = mapped_column(Moment)
