@@ -1,4 +1,4 @@
-"""The command line: `steelyard check`, `steelyard serve`."""
+"""`steelyard check`: every problem of question files, each at its line."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import json
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import click
@@ -15,23 +14,10 @@ from steelyard import evidence
 from steelyard.bank.checks import check as check_bank
 from steelyard.bank.load import load
 from steelyard.bank.model import Bank, Problem
-from steelyard.settings import Settings, SettingsError
+from steelyard.cli.words import printable, settings
 
 
-def _version() -> str:
-    try:
-        return version("steelyard")
-    except PackageNotFoundError:
-        return "(not installed)"
-
-
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(_version(), message="%(prog)s %(version)s")
-def main() -> None:
-    """Memory-efficient fine-tuning, taught with every number weighed."""
-
-
-@main.command()
+@click.command()
 @click.argument("paths", nargs=-1, metavar="[PATH]...", type=click.Path(path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="Print the problems as a JSON list.")
 def check(paths: Sequence[Path], as_json: bool) -> None:
@@ -41,54 +27,25 @@ def check(paths: Sequence[Path], as_json: bool) -> None:
     records are checked. The exit status is 1 when there is an error, 0 when there are at most warnings, and 2
     when a PATH cannot be checked.
     """
-    settings = _settings()
+    chosen = settings()
     for path in paths:
         if not (path.is_dir() or path.is_file()):
             what = "is neither a file nor a folder" if path.exists() else "does not exist"
-            raise click.UsageError(_printable(f"{path} {what}"))
-    banks = _banks(paths or [_from_here(settings.questions)])
-    records = evidence.load(settings.results)
+            raise click.UsageError(printable(f"{path} {what}"))
+    banks = _banks(paths or [_from_here(chosen.questions)])
+    records = evidence.load(chosen.results)
     problems = sorted({problem for bank in banks for problem in check_bank(bank, records)})
     if not paths:
-        folder = _from_here(settings.results).as_posix()
+        folder = _from_here(chosen.results).as_posix()
         problems += [replace(problem, path=f"{folder}/{problem.path}") for problem in records.problems]
     if as_json:
         click.echo(json.dumps([_as_json(problem) for problem in problems], ensure_ascii=True, indent=1))
     else:
         for problem in problems:
-            click.echo(_printable(str(problem)))
+            click.echo(printable(str(problem)))
         click.echo(_summary(banks, problems), err=True)
     if any(problem.is_error for problem in problems):
         raise SystemExit(1)
-
-
-@main.command()
-@click.option(
-    "--port",
-    default=8000,
-    show_default=True,
-    type=click.IntRange(0, 65535),
-    help="A taken port: the next free one.",
-)
-@click.option("--public", is_flag=True, help="Check the settings of a public site and print its command.")
-@click.option(
-    "--questions", type=click.Path(path_type=Path, exists=True, file_okay=False), help="Folder of questions."
-)
-@click.option(
-    "--with-demos", is_flag=True, help="Let technique pages start demos: on this machine, one at a time."
-)
-def serve(port: int, public: bool, questions: Path | None, with_demos: bool) -> None:
-    """Serve the site on this machine, and show a saved question at once."""
-    from steelyard.web.serve import serve as run  # here, since `check` needs no web server
-
-    run(port=port, public=public, questions=questions, with_demos=with_demos)
-
-
-def _settings() -> Settings:
-    try:
-        return Settings.from_environment()
-    except SettingsError as error:
-        raise click.ClickException(str(error)) from None
 
 
 def _banks(paths: Iterable[Path]) -> list[Bank]:
@@ -127,12 +84,3 @@ def _as_json(problem: Problem) -> dict[str, object]:
         "severity": "error" if problem.is_error else "warning",
         "message": problem.message,
     }
-
-
-def _printable(text: str) -> str:
-    """Return `text` with everything that a terminal might obey written as an escape."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
-
-
-if __name__ == "__main__":
-    main()
