@@ -33,6 +33,7 @@ from steelyard.store.queries import (
     start,
     tallies,
 )
+from steelyard.store.reviews import Given, Reviewed, given, reviewed, take_back
 
 __all__ = [
     "Answer",
@@ -42,6 +43,7 @@ __all__ = [
     "Draft",
     "Edition",
     "FailedLogin",
+    "Given",
     "Guess",
     "Instructor",
     "Item",
@@ -50,6 +52,7 @@ __all__ = [
     "Member",
     "Planned",
     "Remnant",
+    "Reviewed",
     "Seat",
     "Sitting",
     "Submission",
@@ -60,8 +63,11 @@ __all__ = [
     "append_answer",
     "append_guess",
     "edition",
+    "given",
+    "reviewed",
     "sitting",
     "start",
+    "take_back",
     "tallies",
     "tune",
 ]

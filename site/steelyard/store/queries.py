@@ -9,11 +9,11 @@ from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from steelyard.store.editions import Edition
-from steelyard.store.models import Answer, Attempt, Base, Guess, Item, Learner, Version
+from steelyard.store.models import Answer, Attempt, Guess, Item, Learner, Version
+from steelyard.store.writing import add
 
 
 @dataclass(frozen=True)
@@ -94,14 +94,14 @@ def start(
     now: datetime,
 ) -> None:
     """Begin an attempt, with its learner and versions where these are new; one that has begun stays as is."""
-    _add(session, Learner, id=learner, created=now)
-    if not _add(session, Attempt, id=attempt, learner=learner, quiz=quiz, mode=mode, started=now):
+    add(session, Learner, id=learner, created=now)
+    if not add(session, Attempt, id=attempt, learner=learner, quiz=quiz, mode=mode, started=now):
         return
     for position, item in enumerate(items):
         digest = item.edition.digest
         content = item.edition.to_json()
-        _add(session, Version, digest=digest, question=item.question, content=content, created=now)
-        _add(
+        add(session, Version, digest=digest, question=item.question, content=content, created=now)
+        add(
             session,
             Item,
             attempt=attempt,
@@ -134,7 +134,7 @@ def append_answer(
     now: datetime,
 ) -> bool:
     """Append an answer; return False when this item has one already, which then stands."""
-    return _add(
+    return add(
         session,
         Answer,
         attempt=attempt,
@@ -150,7 +150,7 @@ def append_guess(
     session: Session, *, attempt: str, question: str, claim: str, value: float, measured: float, now: datetime
 ) -> bool:
     """Append a guess; return False when this item has one already, which then stands."""
-    return _add(
+    return add(
         session,
         Guess,
         attempt=attempt,
@@ -217,13 +217,3 @@ _TALLIES = (
 
 def _seat(row: Any) -> Seat:
     return Seat(row.question, row.version, row.letters, row.chosen, row.score, row.guess, row.measured)
-
-
-def _add(session: Session, table: type[Base], **values: Any) -> bool:
-    """Insert a row unless an equal key is there; say whether it was inserted. Safe when two requests race."""
-    if session.get_bind().dialect.name == "sqlite":
-        statement: sa.Executable = sqlite.insert(table).values(**values).on_conflict_do_nothing()
-    else:
-        statement = postgresql.insert(table).values(**values).on_conflict_do_nothing()
-    result = session.execute(statement)
-    return bool(getattr(result, "rowcount", 0))

@@ -191,7 +191,7 @@ def _record(place: _Place, chosen: frozenset[str]) -> bool:
             attempt=place.attempt,
             learner=learner_id(),
             quiz=None,
-            mode="practice",
+            mode="review" if request.form.get("mode") == "review" else "practice",
             items=[item],
             now=now,
         )
@@ -239,6 +239,9 @@ def _tell(place: _Place) -> str:
         found=len(chosen & place.question.key),
         wrong=len(chosen - place.question.key),
         next=place.sitting.next,
+        review=store.reviewed(db.session, place.sitting.id, learner_id())
+        if place.sitting.mode == "review"
+        else None,
     )
 
 

@@ -1,0 +1,67 @@
+"""What the schedule of reviews is made from: the answers of one learner, less those taken back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from steelyard.store.models import Answer, Attempt, Undo
+from steelyard.store.writing import add
+
+
+@dataclass(frozen=True)
+class Given:
+    """An answer that counts for the schedule."""
+
+    question: str
+    score: float
+    answered: datetime
+
+
+@dataclass(frozen=True)
+class Reviewed:
+    """Where an answer stands that was given in review."""
+
+    answer: int
+    taken_back: bool
+    is_latest: bool
+    """Whether it is the last one given in review that was not taken back: the one that can be."""
+
+
+def given(session: Session, learner: str) -> list[Given]:
+    """Return this learner's answers that were not taken back, in the order of giving, by one statement."""
+    return [Given(*row) for row in session.execute(_GIVEN, {"learner": learner})]
+
+
+def reviewed(session: Session, attempt: str, learner: str) -> Reviewed | None:
+    """Return where the answer of this learner's review stands; None when there is no such answer."""
+    own = {"learner": learner}
+    found = session.execute(_REVIEW.where(Attempt.id == attempt), own).first()
+    if found is None:
+        return None
+    latest = session.scalar(_REVIEW.where(Undo.answer.is_(None)).order_by(Answer.id.desc()).limit(1), own)
+    return Reviewed(found.id, found.answer is not None, found.id == latest)
+
+
+def take_back(session: Session, answer: int, now: datetime) -> None:
+    """Let the schedule be as if this answer had not been given. Doing it twice does it once."""
+    add(session, Undo, answer=answer, undone=now)
+
+
+_GIVEN = (
+    sa.select(Answer.question, Answer.score, Answer.answered)
+    .join(Attempt, Attempt.id == Answer.attempt)
+    .outerjoin(Undo, Undo.answer == Answer.id)
+    .where(Attempt.learner == sa.bindparam("learner"), Undo.answer.is_(None))
+    .order_by(Answer.id)
+)
+
+_REVIEW = (
+    sa.select(Answer.id, Undo.answer)
+    .join(Attempt, Attempt.id == Answer.attempt)
+    .outerjoin(Undo, Undo.answer == Answer.id)
+    .where(Attempt.learner == sa.bindparam("learner"), Attempt.mode == "review")
+)
