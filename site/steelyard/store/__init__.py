@@ -33,7 +33,7 @@ from steelyard.store.queries import (
     start,
     tallies,
 )
-from steelyard.store.reviews import Given, Reviewed, given, reviewed, take_back
+from steelyard.store.reviews import Reviewed, given, reviewed, take_back
 
 __all__ = [
     "Answer",
@@ -43,7 +43,6 @@ __all__ = [
     "Draft",
     "Edition",
     "FailedLogin",
-    "Given",
     "Guess",
     "Instructor",
     "Item",

@@ -8,17 +8,9 @@ from datetime import datetime
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from steelyard.review import Given
 from steelyard.store.models import Answer, Attempt, Undo
 from steelyard.store.writing import add
-
-
-@dataclass(frozen=True)
-class Given:
-    """An answer that counts for the schedule."""
-
-    question: str
-    score: float
-    answered: datetime
 
 
 @dataclass(frozen=True)
@@ -33,7 +25,8 @@ class Reviewed:
 
 def given(session: Session, learner: str) -> list[Given]:
     """Return this learner's answers that were not taken back, in the order of giving, by one statement."""
-    return [Given(*row) for row in session.execute(_GIVEN, {"learner": learner})]
+    rows = session.execute(_GIVEN, {"learner": learner})
+    return [Given(row.question, row.score >= 1, row.answered) for row in rows]
 
 
 def reviewed(session: Session, attempt: str, learner: str) -> Reviewed | None:
