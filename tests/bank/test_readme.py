@@ -12,7 +12,7 @@ import yaml
 from questions import parsed, question_text
 from steelyard.bank.checks import check
 from steelyard.bank.codes import CODES
-from steelyard.bank.frontmatter import FrontMatter
+from steelyard.bank.frontmatter import FrontMatter, QuizMatter
 from steelyard.bank.headings import HEADINGS
 from steelyard.bank.load import load
 from steelyard.bank.model import TECHNIQUES, Claim, Scoring, Test, Verdict
@@ -70,6 +70,14 @@ def test_the_example_of_a_quiz_is_read():
     result = parse_quiz(quiz.encode(), "_quiz.en.md", "en")
 
     assert (result.problems, result.title, result.order) == ((), "LoRA, weighed", ("start", "rank"))
+
+
+def test_the_example_of_an_exam_gives_every_option_and_is_valid():
+    (front,) = blocks("yaml exam")
+    result = parse_quiz(f"---\n{front}---\n# A test\n".encode(), "_quiz.en.md", "en")
+
+    assert set(QuizMatter.model_fields) - {"order"} == set(yaml.safe_load(front))
+    assert result.problems == () and result.exam.only
 
 
 def test_the_broken_example_gets_exactly_the_printed_problems(tmp_path):

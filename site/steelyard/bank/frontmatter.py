@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
 from steelyard.bank.model import Claim, Scoring, Test
 from steelyard.bank.report import Report, did_you_mean, quoted
@@ -46,6 +47,34 @@ class QuizMatter(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     order: Annotated[tuple[_Word, ...], Field(max_length=1000)] = ()
+    exam: Literal["only"] | None = None
+    minutes: Annotated[int, Field(ge=1, le=600, strict=True)] | None = None
+    opens: datetime | None = None
+    closes: datetime | None = None
+
+    @field_validator("opens", "closes", mode="before")
+    @classmethod
+    def _moment(cls, value: object, info: ValidationInfo) -> datetime:
+        example = f"{info.field_name} has to be a moment with its zone, such as 2027-01-15T09:00+09:00"
+        try:
+            moment = datetime.fromisoformat(value) if isinstance(value, str) else None
+        except ValueError:
+            moment = None
+        if moment is None or moment.utcoffset() is None:
+            raise ValueError(example)
+        if not 2000 <= moment.year < 3000:
+            raise ValueError(f"{info.field_name}: the year {moment.year} is not one from 2000 to 2999")
+        return moment
+
+    @field_validator("opens", "closes")
+    @classmethod
+    def _of_an_exam(cls, value: datetime, info: ValidationInfo) -> datetime:
+        if info.data.get("exam", "only") != "only":
+            raise ValueError(f"{info.field_name} goes only with exam: only")
+        opens = info.data.get("opens")
+        if info.field_name == "closes" and opens and value <= opens:
+            raise ValueError("closes has to be after opens")
+        return value
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Literal, Self, TypeVar
@@ -239,6 +240,34 @@ class Question:
 _QUESTION: TypeAdapter[Question] = TypeAdapter(Question)
 
 
+Door = Literal["open", "early", "late", "shut"]
+"""Whether an exam can be started: now, not yet, no more; `shut` while nobody can tell."""
+
+
+@dataclass(frozen=True)
+class Exam:
+    """How a quiz is taken as an exam."""
+
+    only: bool = False
+    """Whether it is taken in no other way. Its questions are then shown to nobody who does not take it."""
+    minutes: int | None = None
+    """The time limit."""
+    opens: datetime | None = None
+    """Of an exam-only quiz: when it can be started. In the zone that its author wrote."""
+    closes: datetime | None = None
+    """Of an exam-only quiz: when it ends for all, and its results are told."""
+    unreadable: bool = False
+    """Whether the front matter speaks of an exam and cannot be read: it stays shut until that is mended."""
+
+    def door(self, now: datetime) -> Door:
+        """Return whether the exam can be started at this moment."""
+        if self.unreadable:
+            return "shut"
+        if self.opens and now < self.opens:
+            return "early"
+        return "late" if self.closes and now >= self.closes else "open"
+
+
 @dataclass(frozen=True)
 class Quiz:
     """The questions of one folder, in order."""
@@ -250,6 +279,7 @@ class Quiz:
     introductions: Mapping[str, Text]
     questions: tuple[str, ...]
     """Ids."""
+    exam: Exam = Exam()
 
     def title(self, language: str) -> str:
         """Return the title in this language, else in English, else in any."""
@@ -272,6 +302,19 @@ class Bank:
     """Id → the problems of its files that could not be read as a question, to be shown in its place."""
     root: Path = Path()
     """The folder that was read; for finding files beside a question, never for showing."""
+
+    @cached_property
+    def practice(self) -> Mapping[str, Mapping[str, Question]]:
+        """The questions for everybody to see, practise and review: all but those of exam-only quizzes."""
+        return {id: twins for id, twins in self.questions.items() if not self.is_exam_only(id)}
+
+    @cached_property
+    def _exam_only(self) -> frozenset[str]:
+        return frozenset(id for quiz in self.quizzes.values() if quiz.exam.only for id in quiz.questions)
+
+    def is_exam_only(self, question_id: str) -> bool:
+        """Return whether only those who take its quiz as an exam may see this question."""
+        return question_id in self._exam_only
 
     def question(self, question_id: str, language: str) -> Question | None:
         """Return the question in this language, else in English, else in any; None without such an id."""

@@ -14,7 +14,7 @@ from markdown_it.token import Token
 from steelyard.bank import answer, choices, frontmatter
 from steelyard.bank.frontmatter import FrontMatter, QuizMatter
 from steelyard.bank.headings import HEADINGS, SECTIONS, Section, heading, miswritten, recognise
-from steelyard.bank.model import Choice, Part, Problem, Question, Text
+from steelyard.bank.model import Choice, Exam, Part, Problem, Question, Text
 from steelyard.bank.report import Report, quoted, span
 from steelyard.markdown import parser
 
@@ -50,6 +50,7 @@ class ParsedQuiz:
     order_line: int
     path: str
     problems: tuple[Problem, ...]
+    exam: Exam = field(default_factory=Exam)
 
 
 def parse(data: bytes, path: str, id: str = "", language: str | None = None) -> Parsed:
@@ -79,7 +80,20 @@ def parse_quiz(data: bytes, path: str, language: str) -> ParsedQuiz:
     order = matter.order if matter else ()
     order_line = block.line if block else 1
     introduction = _text(lines, start, len(lines))
-    return ParsedQuiz(title, introduction, order, language, order_line, path, tuple(report.problems))
+    if report.problems and not (matter and matter.exam):
+        exam = unreadable_exam(data)
+    else:
+        exam = _exam(matter) if matter else Exam()
+    return ParsedQuiz(title, introduction, order, language, order_line, path, tuple(report.problems), exam)
+
+
+def _exam(matter: QuizMatter) -> Exam:
+    return Exam(matter.exam == "only", matter.minutes, matter.opens, matter.closes)
+
+
+def unreadable_exam(data: bytes) -> Exam:
+    """Return how to treat a quiz whose file has problems: one that may be exam-only stays hidden."""
+    return Exam(only=True, unreadable=True) if re.search(rb"^\W*exam\W*:", data, re.MULTILINE) else Exam()
 
 
 def _decode(data: bytes, report: Report) -> list[str] | None:

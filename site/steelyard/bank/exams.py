@@ -1,0 +1,46 @@
+"""The exam options of a quiz, put together from the files of its languages."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from steelyard.bank.model import Exam, Problem
+from steelyard.bank.parse import ParsedQuiz
+
+_SHARED = ("minutes", "opens", "closes")
+
+
+def merge(described: Sequence[ParsedQuiz]) -> tuple[Exam, list[Problem]]:
+    """Return how a quiz is taken as an exam, and where its languages disagree.
+
+    An option given in one language holds for all. The first file that gives it is right, and a file that says
+    otherwise has a problem; but a quiz that is exam-only in one language is so in all.
+    """
+    problems: list[Problem] = []
+    values: dict[str, Any] = {}
+    for name in _SHARED:
+        given = [quiz for quiz in described if getattr(quiz.exam, name) is not None]
+        values[name] = getattr(given[0].exam, name) if given else None
+        for other in given[1:]:
+            theirs = getattr(other.exam, name)
+            if theirs != values[name]:
+                words = (
+                    f"{given[0].language} says {_word(values[name])}; {other.language} says {_word(theirs)}"
+                )
+                problems.append(
+                    Problem(other.path, 1, 1, "E022", f"{name} differs between languages: {words}")
+                )
+    opens, closes = values["opens"], values["closes"]
+    if opens and closes and closes <= opens and not problems:
+        path = next(quiz.path for quiz in described if quiz.exam.closes)
+        problems.append(
+            Problem(path, 1, 1, "E022", "closes has to be after opens, which another language gives")
+        )
+    only = any(quiz.exam.only for quiz in described)
+    unreadable = any(quiz.exam.unreadable for quiz in described)
+    return Exam(only=only, unreadable=unreadable, **values), problems
+
+
+def _word(value: Any) -> str:
+    return str(value.isoformat()) if hasattr(value, "isoformat") else str(value)

@@ -1,0 +1,168 @@
+"""The exam options of `_quiz.<lang>.md`: read, validated, shared by the languages, and hidden when in doubt."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from questions import question_text, told
+from steelyard.bank.load import load
+from steelyard.bank.model import Bank, Exam
+
+OPENS = "2027-01-15T09:00+09:00"
+CLOSES = "2027-01-15T10:30+09:00"
+ONLY = f"exam: only\nminutes: 30\nopens: {OPENS}\ncloses: {CLOSES}"
+
+
+def bank(folder: Path, **fronts: str) -> Bank:
+    """Return a bank of a quiz `test`, described in the given languages, and of a quiz `open`."""
+    for name in ("test/q", "open/q"):
+        path = folder / "questions" / f"{name}.en.md"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(
+            question_text(title=f"# {name}\n", question=f"## Question\n{name}?\n"), encoding="utf-8"
+        )
+    for language, front in fronts.items():
+        text = f"---\n{front}\n---\n# A test\n" if front else "# A test\n"
+        (folder / "questions" / "test" / f"_quiz.{language}.md").write_text(text, encoding="utf-8")
+    return load(folder / "questions")
+
+
+def test_an_exams_options_are_read(tmp_path):
+    found = bank(tmp_path, en=ONLY)
+    exam = found.quizzes["test"].exam
+
+    assert found.problems == ()
+    assert (exam.only, exam.minutes) == (True, 30)
+    assert exam.opens == datetime(2027, 1, 15, tzinfo=UTC)
+    assert exam.closes == datetime(2027, 1, 15, 1, 30, tzinfo=UTC)
+    assert found.quizzes["open"].exam == Exam()
+
+
+def test_a_quiz_for_practice_too_may_set_a_time_limit(tmp_path):
+    found = bank(tmp_path, en="minutes: 5")
+
+    assert found.quizzes["test"].exam == Exam(minutes=5)
+    assert "test/q" in found.practice
+
+
+def test_questions_of_an_exam_are_kept_from_practice(tmp_path):
+    found = bank(tmp_path, en="exam: only")
+
+    assert list(found.questions) == ["open/q", "test/q"]
+    assert list(found.practice) == ["open/q"]
+    assert found.is_exam_only("test/q") and not found.is_exam_only("open/q")
+
+
+@pytest.mark.parametrize(
+    ("front", "line", "message"),
+    [
+        ("exam: Only", "2:7", "exam has to be one of only"),
+        ("exam: only\nminutes: 0", "3:10", "minutes: input should be greater than or equal to 1"),
+        ("minutes: 601", "2:10", "minutes: input should be less than or equal to 600"),
+        ("minutes: 1.5", "2:10", "minutes: input should be a valid integer"),
+        ("exam: only\nopens: tomorrow", "3:8", "opens has to be a moment with its zone, such as"),
+        ("exam: only\ncloses: 2027-01-15T09:00", "3:9", "closes has to be a moment with its zone, such as"),
+        ("exam: only\ncloses: 1800000000", "3:9", "closes has to be a moment with its zone, such as"),
+        ("exam: only\ncloses: 0001-01-01T00:00+14:00", "3:9", "closes: the year 1 is not one from 2000"),
+        (f"opens: {OPENS}", "2:8", "opens goes only with exam: only"),
+        (f"minutes: 5\ncloses: {CLOSES}", "3:9", "closes goes only with exam: only"),
+        (f"exam: only\nopens: {CLOSES}\ncloses: {OPENS}", "4:9", "closes has to be after opens"),
+        (f"exam: only\nopens: {OPENS}\ncloses: {OPENS}", "4:9", "closes has to be after opens"),
+    ],
+)
+def test_a_wrong_option_is_named_at_its_place(tmp_path, front, line, message):
+    (problem,) = bank(tmp_path, en=front).problems
+
+    assert told((problem,)) == [f"{line} E006"]
+    assert problem.message.startswith(message)
+
+
+@pytest.mark.parametrize("languages", [("en", "ja"), ("ja", "en")])
+def test_an_option_given_in_one_language_holds_for_all(tmp_path, languages):
+    given, silent = languages
+    found = bank(tmp_path, **{given: ONLY, silent: ""})
+
+    assert found.problems == ()
+    assert found.quizzes["test"].exam.only and found.quizzes["test"].exam.minutes == 30
+
+
+def test_languages_may_write_one_moment_in_two_zones(tmp_path):
+    assert bank(tmp_path, en=ONLY, ja="exam: only\nopens: 2027-01-15T00:00Z").problems == ()
+
+
+def test_languages_that_disagree_are_told(tmp_path):
+    found = bank(tmp_path, en=ONLY, ja="minutes: 40")
+    (problem,) = found.problems
+
+    assert str(problem).endswith(
+        "_quiz.ja.md:1:1 E022 minutes differs between languages: en says 30; ja says 40"
+    )
+    assert found.quizzes["test"].exam.minutes == 30
+
+
+def test_a_close_before_the_other_languages_opening_is_told(tmp_path):
+    (problem,) = bank(tmp_path, en=f"exam: only\nopens: {CLOSES}", ja=f"exam: only\ncloses: {OPENS}").problems
+
+    assert problem.code == "E022" and "closes has to be after opens" in problem.message
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "---\nexam: only\ncloses: never\n---\n# A test\n",
+        "---\nexam: onyl\n---\n# A test\n",
+        "---\nexam: only\nminutes: 5\n# A test\n",
+        "---\nexam: only\n  x: [\n---\n# A test\n",
+        "--\nexam: only\n--\n# A test\n",
+        "---\n'exam': only\nminute: 5\n---\n# A test\n",
+        b"---\nexam: only\n---\n# \xff\n",
+        "---\nexam: only\n---\n# A test\n" + "x" * 70_000,
+    ],
+    ids=["moment", "value", "unclosed", "yaml", "dashes", "key", "utf-8", "large"],
+)
+def test_an_exam_that_cannot_be_read_stays_shut_and_hides_its_questions(tmp_path, text):
+    bank(tmp_path)
+    path = tmp_path / "questions" / "test" / "_quiz.en.md"
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    found = load(tmp_path / "questions")
+    exam = found.quizzes["test"].exam
+
+    assert found.problems
+    assert found.is_exam_only("test/q") and not found.is_exam_only("open/q")
+    assert exam.unreadable == (exam.closes is None and exam.door(datetime.now(UTC)) == "shut")
+
+
+def test_a_quiz_file_that_cannot_be_opened_hides_the_questions_too(tmp_path):
+    bank(tmp_path)
+    folder = tmp_path / "questions" / "test"
+    (folder / "_quiz.en.md").mkdir()
+    found = load(folder, only=["_quiz.en.md", "q.en.md"])
+
+    assert [problem.code for problem in found.problems] == ["E001"]
+    assert found.is_exam_only("q") and found.practice == {}
+
+
+def test_a_second_file_of_one_language_does_not_open_an_exam(tmp_path):
+    bank(tmp_path, en=ONLY)
+    (tmp_path / "questions" / "test" / "_quiz.md").write_text("# A test\n", encoding="utf-8")
+
+    assert load(tmp_path / "questions").is_exam_only("test/q")
+
+
+def test_a_quiz_with_a_slip_elsewhere_is_no_exam_for_that(tmp_path):
+    found = bank(tmp_path, en="odrer: [q]")
+
+    assert [problem.code for problem in found.problems] == ["E005"]
+    assert "test/q" in found.practice
+
+
+def test_the_door_opens_and_closes_at_the_given_moments(tmp_path):
+    exam = bank(tmp_path, en=ONLY).quizzes["test"].exam
+    second = timedelta(seconds=1)
+    assert exam.opens and exam.closes
+    moments = (exam.opens - second, exam.opens, exam.closes - second, exam.closes)
+
+    assert [exam.door(moment) for moment in moments] == ["early", "open", "open", "late"]
