@@ -79,7 +79,7 @@ class Attempt(Base):
     mode: Mapped[str] = mapped_column(sa.String(20))
     """`practice`, `exam` or `review`."""
     started: Mapped[datetime] = mapped_column(Moment)
-    deadline: Mapped[datetime | None] = mapped_column(Moment)
+    deadline: Mapped[datetime | None] = mapped_column(Moment, index=True)
     """Of an exam with a time limit: when the server closes it, extra time included."""
 
 

@@ -12,7 +12,8 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from steelyard.store.editions import Edition
-from steelyard.store.models import Answer, Attempt, Guess, Item, Learner, Version
+from steelyard.store.exams import latest_draft
+from steelyard.store.models import Answer, Attempt, Draft, Guess, Item, Learner, Submission, Version
 from steelyard.store.writing import add
 
 
@@ -37,6 +38,8 @@ class Seat:
     score: float | None
     guess: float | None
     measured: float | None
+    draft: str | None = None
+    """In an exam: the letters that were saved last; empty when all was unticked again."""
 
     @property
     def answered(self) -> bool:
@@ -52,6 +55,22 @@ class Sitting:
     mode: str
     started: datetime
     seats: tuple[Seat, ...]
+    deadline: datetime | None = None
+    """When the server ends this exam."""
+    submitted: datetime | None = None
+    """When this exam ended, and with it what could be changed."""
+    submitted_by: str | None = None
+    """`learner` or `deadline`."""
+
+    @property
+    def under_way(self) -> bool:
+        """Whether this is an exam that has not ended: nothing of it is graded, and nothing may be told."""
+        return self.mode == "exam" and self.submitted is None
+
+    @property
+    def blank(self) -> tuple[Seat, ...]:
+        """The items of an exam under way in which nothing is ticked."""
+        return tuple(seat for seat in self.seats if not seat.draft)
 
     @property
     def next(self) -> Seat | None:
@@ -66,6 +85,12 @@ class Sitting:
     def seat(self, question: str) -> Seat | None:
         return next((seat for seat in self.seats if seat.question == question), None)
 
+    def after(self, question: str) -> Seat | None:
+        """Return the item that comes after this question's."""
+        questions = [seat.question for seat in self.seats]
+        rest = self.seats[questions.index(question) + 1 :]
+        return rest[0] if rest else None
+
 
 @dataclass(frozen=True)
 class Tally:
@@ -74,13 +99,19 @@ class Tally:
     attempt: str
     quiz: str
     started: datetime
+    mode: str
+    deadline: datetime | None
+    submitted: datetime | None
     items: int
     answers: int
+    """How many items are answered, or saved in an exam under way."""
     score: float
+    sealed: bool = False
+    """Whether the result may not be told yet; the score is then not given."""
 
     @property
     def is_open(self) -> bool:
-        return self.answers < self.items
+        return self.submitted is None if self.mode == "exam" else self.answers < self.items
 
 
 def start(
@@ -92,10 +123,12 @@ def start(
     mode: str,
     items: Sequence[Planned],
     now: datetime,
+    deadline: datetime | None = None,
 ) -> None:
     """Begin an attempt, with its learner and versions where these are new; one that has begun stays as is."""
     add(session, Learner, id=learner, created=now)
-    if not add(session, Attempt, id=attempt, learner=learner, quiz=quiz, mode=mode, started=now):
+    begun = {"learner": learner, "quiz": quiz, "mode": mode, "started": now, "deadline": deadline}
+    if not add(session, Attempt, id=attempt, **begun):
         return
     for position, item in enumerate(items):
         digest = item.edition.digest
@@ -120,7 +153,16 @@ def sitting(session: Session, attempt: str, learner: str) -> Sitting | None:
     if not rows:
         return None
     first = rows[0]
-    return Sitting(attempt, first.quiz, first.mode, first.started, tuple(_seat(row) for row in rows))
+    return Sitting(
+        attempt,
+        first.quiz,
+        first.mode,
+        first.started,
+        tuple(_seat(row) for row in rows),
+        first.deadline,
+        first.submitted,
+        first.by,
+    )
 
 
 def append_answer(
@@ -182,6 +224,9 @@ _SITTING = (
         Attempt.quiz,
         Attempt.mode,
         Attempt.started,
+        Attempt.deadline,
+        Submission.submitted,
+        Submission.by,
         Item.question,
         Item.version,
         Item.letters,
@@ -189,31 +234,41 @@ _SITTING = (
         Answer.score,
         Guess.value.label("guess"),
         Guess.measured,
+        latest_draft(Draft.chosen).label("draft"),
     )
     .join(Item, Item.attempt == Attempt.id)
+    .outerjoin(Submission, Submission.attempt == Attempt.id)
     .outerjoin(Answer, (Answer.attempt == Item.attempt) & (Answer.question == Item.question))
     .outerjoin(Guess, (Guess.attempt == Item.attempt) & (Guess.question == Item.question))
     .where(Attempt.id == sa.bindparam("attempt"), Attempt.learner == sa.bindparam("learner"))
     .order_by(Item.position)
 )
 
+_TICKED = sa.func.nullif(latest_draft(Draft.chosen), "")
+
 _TALLIES = (
     sa.select(
         Attempt.id.label("attempt"),
         Attempt.quiz,
         Attempt.started,
+        Attempt.mode,
+        Attempt.deadline,
+        Submission.submitted,
         sa.func.count(Item.question).label("items"),
-        sa.func.count(Answer.id).label("answers"),
+        sa.func.count(sa.func.coalesce(Answer.chosen, _TICKED)).label("answers"),
         sa.func.coalesce(sa.func.sum(Answer.score), 0.0).label("score"),
     )
     .join(Item, Item.attempt == Attempt.id)
     .outerjoin(Answer, (Answer.attempt == Item.attempt) & (Answer.question == Item.question))
+    .outerjoin(Submission, Submission.attempt == Attempt.id)
     .where(Attempt.learner == sa.bindparam("learner"), Attempt.quiz.is_not(None))
-    .group_by(Attempt.id)
+    .group_by(Attempt.id, Submission.submitted)
     .order_by(Attempt.started.desc(), Attempt.id)
     .limit(200)
 )
 
 
 def _seat(row: Any) -> Seat:
-    return Seat(row.question, row.version, row.letters, row.chosen, row.score, row.guess, row.measured)
+    return Seat(
+        row.question, row.version, row.letters, row.chosen, row.score, row.guess, row.measured, row.draft
+    )

@@ -17,6 +17,7 @@ LEARNER = sa.String(length=32)
 def upgrade() -> None:
     with op.batch_alter_table("attempts") as attempts:
         attempts.add_column(sa.Column("deadline", Moment, nullable=True))
+        attempts.create_index("ix_attempts_deadline", ["deadline"])
     op.create_table(
         "drafts",
         sa.Column("id", sa.Integer(), nullable=False),
@@ -145,4 +146,5 @@ def downgrade() -> None:
     op.drop_index("ix_drafts_attempt_question", table_name="drafts")
     op.drop_table("drafts")
     with op.batch_alter_table("attempts") as attempts:
+        attempts.drop_index("ix_attempts_deadline")
         attempts.drop_column("deadline")
