@@ -9,8 +9,8 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from steelyard.bank.model import Choice, Question, Scoring, Text
-from steelyard.grading import grade, score
+from steelyard.bank.model import Choice, Question, Regrade, Scoring, Text
+from steelyard.grading import Total, counted, grade, score, total
 
 RULES: tuple[Scoring, ...] = get_args(Scoring)
 LETTERS = "ABCDEFGHIJ"
@@ -130,3 +130,39 @@ def test_when_every_choice_is_right_ticking_everything_is_right():
 def test_a_letter_that_was_not_offered_is_refused():
     with pytest.raises(ValueError, match="not among the choices: Z"):
         grade(question("balanced", "AB"), ["A", "Z"])
+
+
+# ---- regrading --------------------------------------------------------------------------------------------
+
+REGRADES: tuple[Regrade, ...] = get_args(Regrade)
+SCORES = st.none() | st.floats(0, 1)
+
+
+@given(SCORES)
+def test_without_regrading_a_score_counts_as_it_is_and_a_blank_counts_nothing(score):
+    assert counted(score, None) == (score or 0.0)
+
+
+@given(SCORES, st.sampled_from(REGRADES))
+def test_regrading_what_was_regraded_changes_nothing(score, regrade):
+    once = counted(score, regrade)
+
+    assert once == {"void": None, "credit-all": 1.0}[regrade]
+    assert counted(once, regrade) == once
+
+
+@given(st.lists(st.tuples(SCORES, st.none() | st.sampled_from(REGRADES))))
+def test_a_void_question_counts_in_no_total_and_a_credited_one_gives_its_point(scores):
+    found = total(scores)
+    without_void = [(score, regrade) for score, regrade in scores if regrade != "void"]
+
+    assert found == total(without_void)
+    assert len(without_void) == found.maximum
+    assert found.score <= found.maximum + 1e-9
+
+
+def test_an_attempt_of_three_questions_is_regraded_question_by_question():
+    assert total([(0.5, None), (0.0, None), (None, None)]) == Total(0.5, 3)
+    assert total([(0.5, "void"), (0.0, None), (None, None)]) == Total(0.0, 2)
+    assert total([(0.5, None), (0.0, "credit-all"), (None, None)]) == Total(1.5, 3)
+    assert total([(0.5, None), (0.0, "void"), (None, "credit-all")]) == Total(1.5, 2)

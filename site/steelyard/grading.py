@@ -18,12 +18,12 @@ A blank scores 0 under every rule.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Literal, assert_never
 
-from steelyard.bank.model import Question, Scoring
+from steelyard.bank.model import Question, Regrade, Scoring
 
 Outcome = Literal["right", "partly", "wrong"]
 
@@ -69,3 +69,30 @@ def score(rule: Scoring, choices: int, key: frozenset[str], ticked: frozenset[st
             return Fraction(t, c) * Fraction(t, n)
         case _:
             assert_never(rule)
+
+
+# ---- regrading --------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Total:
+    score: float
+    maximum: int
+    """How many points could be had."""
+
+
+def counted(score: float | None, regrade: Regrade | None) -> float | None:
+    """Return what a stored score counts now; None when its question counts in no total.
+
+    A blank (None) scores 0. Nothing is stored of this: it follows from the question's file as it stands, so
+    that regrading twice is regrading once.
+    """
+    if regrade == "void":
+        return None
+    return 1.0 if regrade == "credit-all" else score or 0.0
+
+
+def total(scores: Iterable[tuple[float | None, Regrade | None]]) -> Total:
+    """Sum what the answers of one attempt count now."""
+    counting = [value for value in (counted(*pair) for pair in scores) if value is not None]
+    return Total(sum(counting), len(counting))

@@ -9,6 +9,7 @@ import pytest
 from questions import question_text, told
 from steelyard.bank import load as load_module
 from steelyard.bank.load import ROOT_QUIZ, Loader, load
+from steelyard.bank.model import Question
 
 JAPANESE = (
     question_text()
@@ -204,3 +205,36 @@ def test_the_folders_own_quiz_file_orders_the_quizzes_and_the_rest_follow(folder
 
     assert list(bank.quizzes) == ["c", "b", "a"]
     assert told(bank.problems) == ["2:1 E025"]
+
+
+@pytest.mark.parametrize("regrade", ["void", "credit-all"])
+def test_a_regraded_question_is_kept_but_no_quiz_asks_it(folder, regrade):
+    folder("lora/_quiz.en.md", "---\norder: [second, first]\n---\n# LoRA\n")
+    for name in ("first", "second"):
+        folder(f"lora/{name}.en.md", question_text(title=f"# {name}\n", question=f"## Question\n{name}?\n"))
+    before = load(folder.root)
+    folder(
+        "lora/second.ja.md",
+        JAPANESE.replace("# Frozen", f"---\nregrade: {regrade}\n---\n# 二つ目"),
+    )
+    after = load(folder.root)
+
+    assert before.quizzes["lora"].questions == ("lora/second", "lora/first")
+    assert after.quizzes["lora"].questions == ("lora/first",)
+    assert (after.regrade("lora/first"), after.regrade("lora/second")) == (None, regrade)
+    assert after.question("lora/second", "en").regrade == regrade
+    assert after.problems == ()
+
+
+def test_a_quiz_of_which_every_question_is_regraded_is_no_quiz(folder):
+    folder("lora/first.en.md", question_text(front="regrade: void"))
+
+    assert load(folder.root).quizzes == {}
+
+
+def test_how_a_question_is_regraded_is_not_stored_with_what_was_asked(folder):
+    folder("q.en.md", question_text(front="regrade: void"))
+    question = load(folder.root).question("q", "en")
+
+    assert question.regrade == "void"
+    assert Question.from_json(question.to_json()).regrade is None

@@ -15,7 +15,7 @@ from steelyard.bank.codes import CODES
 from steelyard.bank.frontmatter import FrontMatter, QuizMatter
 from steelyard.bank.headings import HEADINGS
 from steelyard.bank.load import load
-from steelyard.bank.model import TECHNIQUES, Claim, Scoring, Test, Verdict
+from steelyard.bank.model import TECHNIQUES, Claim, Regrade, Scoring, Test, Verdict
 from steelyard.bank.parse import parse, parse_quiz
 from steelyard.evidence import PAIRED, Records
 
@@ -107,6 +107,7 @@ def test_every_code_is_used_and_no_other_is():
     "word",
     [
         *(name for model in (Claim, Test) for name in model.model_fields if name != "line"),
+        *get_args(Regrade),
         *get_args(Scoring),
         *get_args(Verdict),
     ],

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, TypeVar
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
-from steelyard.bank.model import Claim, Scoring, Test
+from steelyard.bank.model import Claim, Regrade, Scoring, Test
 from steelyard.bank.report import Report, did_you_mean, quoted
 
 MAX_DEPTH = 16
@@ -39,6 +39,7 @@ class FrontMatter(BaseModel):
         tuple[Annotated[str, Field(min_length=1, max_length=500)], ...], Field(max_length=50)
     ] = ()
     claims: Annotated[tuple[Claim, ...], Field(max_length=100)] = ()
+    regrade: Regrade | None = None
 
 
 class QuizMatter(BaseModel):

@@ -201,10 +201,11 @@ class _Assembly:
                 if left_out:
                     self.broken[id] += [problem for problem in problems if problem.path in left_out]
         folders = _folders(questions)
-        quizzes = {slug: self.quiz(slug, folders[slug]) for slug in self.ordered(list(folders))}
+        regraded = {id for id, twins in questions.items() if any(twin.regrade for twin in twins.values())}
+        quizzes = {slug: self.quiz(slug, folders[slug], regraded) for slug in self.ordered(list(folders))}
         return Bank(
             questions,
-            quizzes,
+            {slug: quiz for slug, quiz in quizzes.items() if quiz.questions},
             tuple(sorted(self.problems)),
             {id: tuple(problems) for id, problems in sorted(self.broken.items())},
             self.root,
@@ -230,7 +231,7 @@ class _Assembly:
                     self.missing(root, word, word)
         return sorted(slugs, key=lambda slug: named.index(slug) if slug in named else len(named))
 
-    def quiz(self, slug: str, ids: list[str]) -> Quiz:
+    def quiz(self, slug: str, ids: list[str], regraded: Collection[str]) -> Quiz:
         described = self.quizzes.get(slug, {})
         exam, problems = exams.merge(self.exams.get(slug, ()))
         self.problems += problems
@@ -246,7 +247,7 @@ class _Assembly:
             slug,
             {language: quiz.title for language, quiz in described.items() if quiz.title},
             {language: quiz.introduction for language, quiz in described.items() if quiz.introduction.source},
-            (*ordered, *(id for id in ids if id not in ordered)),
+            tuple(id for id in (*ordered, *(id for id in ids if id not in ordered)) if id not in regraded),
             exam,
         )
 

@@ -22,6 +22,9 @@ Scoring = Literal[
     "all-or-nothing", "balanced", "each-answer", "proportional-correct", "net-correct", "coverage"
 ]
 
+Regrade = Literal["void", "credit-all"]
+"""What became of a question that turned out broken: it counts in no total, or is credited to everybody."""
+
 T = TypeVar("T")
 
 TECHNIQUES = (
@@ -198,6 +201,8 @@ class Question:
     tags: tuple[str, ...] = ()
     sources: tuple[str, ...] = ()
     claims: tuple[Claim, ...] = ()
+    regrade: Regrade | None = None
+    """Set when the question turned out broken. It is then asked in no new attempt."""
 
     @property
     def letters(self) -> tuple[str, ...]:
@@ -223,8 +228,11 @@ class Question:
         raise KeyError(claim_id)
 
     def to_json(self) -> bytes:
-        """Return the whole question, so that a graded version can be stored, shown and regraded later."""
-        return _QUESTION.dump_json(self, exclude_defaults=True)
+        """Return the whole question, so that a graded version can be stored, shown and regraded later.
+
+        How it is regraded is no part of what was asked and answered, and stays in the file alone.
+        """
+        return _QUESTION.dump_json(self, exclude={"regrade"}, exclude_defaults=True)
 
     @classmethod
     def from_json(cls, data: bytes | str) -> Question:
@@ -278,7 +286,7 @@ class Quiz:
     """Language → title."""
     introductions: Mapping[str, Text]
     questions: tuple[str, ...]
-    """Ids."""
+    """Ids, without those that are asked no more because they are regraded."""
     exam: Exam = Exam()
 
     def title(self, language: str) -> str:
@@ -319,6 +327,10 @@ class Bank:
     def question(self, question_id: str, language: str) -> Question | None:
         """Return the question in this language, else in English, else in any; None without such an id."""
         return _pick(self.questions.get(question_id, {}), language)
+
+    def regrade(self, question_id: str) -> Regrade | None:
+        """Return how the answers to a question are regraded, as its file says now."""
+        return next((twin.regrade for twin in self.questions.get(question_id, {}).values()), None)
 
 
 def _pick(by_language: Mapping[str, T], language: str) -> T | None:

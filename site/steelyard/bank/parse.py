@@ -206,6 +206,7 @@ class _File:
             tags=matter.tags,
             sources=matter.sources,
             claims=matter.claims,
+            regrade=matter.regrade,
         )
         return Parsed(question, problems, given, answer_line)
 

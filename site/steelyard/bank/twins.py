@@ -9,7 +9,7 @@ from typing import Any
 from steelyard.bank.model import Claim, Problem, Question
 from steelyard.bank.parse import Parsed
 
-_SHARED = ("type", "scoring", "shuffle", "difficulty", "techniques")
+_SHARED = ("type", "scoring", "shuffle", "difficulty", "techniques", "regrade")
 """Front-matter keys that mean the same in every language: given in one file, they hold for all."""
 
 _INHERITED = ("tags", "sources")
