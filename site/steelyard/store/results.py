@@ -1,0 +1,174 @@
+"""What the learners of a quiz answered, as an instructor reads it. Exams under way are left out."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from steelyard.store.editions import Edition
+from steelyard.store.models import Answer, Attempt, Item, Member, Remnant, Submission, Version
+
+
+@dataclass(frozen=True)
+class Given:
+    """An item of an attempt that was answered, or left blank in an exam that has ended."""
+
+    attempt: str
+    question: str
+    version: str
+    chosen: str
+    score: float
+    """As it was graded."""
+
+
+@dataclass(frozen=True)
+class Remains:
+    question: str
+    version: str
+    chosen: str
+    answers: int
+
+
+@dataclass(frozen=True)
+class Result:
+    """One attempt of a member of a class."""
+
+    pseudonym: str
+    number: int
+    """The how manieth at this quiz, from 1."""
+    mode: str
+    started: datetime
+    submitted: datetime | None
+    scores: Mapping[str, float | None] = field(default_factory=dict)
+    """Question → score as it was graded, None without an answer; the questions that were asked, in order."""
+
+
+def given(
+    session: Session,
+    quiz: str,
+    *,
+    class_code: str | None = None,
+    language: str | None = None,
+    first_only: bool = True,
+) -> list[Given]:
+    """Return the answers to a quiz: of everybody or of one class, in every language or in one.
+
+    By default only those of each learner's first attempt at the quiz. The language is that of the answer; a
+    blank has none, and goes with the attempt's other answers.
+    """
+    statement = (
+        sa.select(
+            Item.attempt,
+            Item.question,
+            Item.version,
+            sa.func.coalesce(Answer.chosen, "").label("chosen"),
+            sa.func.coalesce(Answer.score, 0.0).label("score"),
+        )
+        .join(Attempt, Attempt.id == Item.attempt)
+        .outerjoin(Submission, Submission.attempt == Attempt.id)
+        .outerjoin(Answer, _ANSWERED)
+        .where(Attempt.quiz == quiz, _TOLD, Answer.id.is_not(None) | Submission.submitted.is_not(None))
+        .order_by(Attempt.started, Attempt.id, Item.position)
+    )
+    if first_only:
+        statement = statement.where(Attempt.id.in_(_first(quiz)))
+    if class_code is not None:
+        statement = statement.where(Attempt.learner.in_(_learners(class_code)))
+    if language is not None:
+        spoken = sa.select(Answer.attempt).where(Answer.language == language)
+        statement = statement.where(
+            (Answer.language == language) | (Answer.id.is_(None) & Item.attempt.in_(spoken))
+        )
+    return [Given(**row._mapping) for row in session.execute(statement)]
+
+
+def remains(session: Session, questions: Collection[str], language: str | None = None) -> list[Remains]:
+    """Return what remains of removed answers to these questions."""
+    answers = sa.func.sum(Remnant.answers).label("answers")
+    statement = (
+        sa.select(Version.question, Remnant.version, Remnant.chosen, answers)
+        .join(Version, Version.digest == Remnant.version)
+        .where(Version.question.in_(questions))
+        .group_by(Version.question, Remnant.version, Remnant.chosen)
+        .order_by(Version.question, Remnant.version, Remnant.chosen)
+    )
+    if language is not None:
+        statement = statement.where(Remnant.language == language)
+    return [Remains(**row._mapping) for row in session.execute(statement)]
+
+
+def versions(session: Session, digests: Collection[str]) -> dict[str, list[Edition]]:
+    """Return the stored versions of each question, the latest first."""
+    statement = (
+        sa.select(Version.question, Version.content)
+        .where(Version.digest.in_(digests))
+        .order_by(Version.created.desc(), Version.digest)
+    )
+    found: dict[str, list[Edition]] = {}
+    for row in session.execute(statement):
+        found.setdefault(row.question, []).append(Edition.from_json(row.content))
+    return found
+
+
+def results(session: Session, class_code: str, quiz: str) -> list[Result]:
+    """Return every attempt at a quiz of the members of a class, by pseudonym and then by time."""
+    statement = (
+        sa.select(
+            Member.pseudonym,
+            Attempt.id,
+            Attempt.mode,
+            Attempt.started,
+            Submission.submitted,
+            Item.question,
+            Answer.score,
+        )
+        .join(Attempt, Attempt.learner == Member.learner)
+        .join(Item, Item.attempt == Attempt.id)
+        .outerjoin(Submission, Submission.attempt == Attempt.id)
+        .outerjoin(Answer, _ANSWERED)
+        .where(Member.class_code == class_code, Attempt.quiz == quiz, _TOLD)
+        .order_by(Member.pseudonym, Attempt.started, Attempt.id, Item.position)
+    )
+    found: dict[str, Result] = {}
+    numbers: dict[str, int] = {}
+    for row in session.execute(statement):
+        if row.id not in found:
+            numbers[row.pseudonym] = numbers.get(row.pseudonym, 0) + 1
+            found[row.id] = Result(
+                row.pseudonym, numbers[row.pseudonym], row.mode, row.started, row.submitted, {}
+            )
+        found[row.id].scores[row.question] = row.score  # type: ignore[index]
+    return list(found.values())
+
+
+def attempts_by_quiz(session: Session, class_code: str | None = None) -> dict[str, int]:
+    """Return how many attempts there are at each quiz, of everybody or of one class."""
+    statement = (
+        sa.select(Attempt.quiz, sa.func.count())
+        .outerjoin(Submission, Submission.attempt == Attempt.id)
+        .where(Attempt.quiz.is_not(None), _TOLD)
+        .group_by(Attempt.quiz)
+    )
+    if class_code is not None:
+        statement = statement.where(Attempt.learner.in_(_learners(class_code)))
+    return {quiz or "": number for quiz, number in session.execute(statement)}
+
+
+_ANSWERED = (Answer.attempt == Item.attempt) & (Answer.question == Item.question)
+_TOLD = (Attempt.mode != "exam") | Submission.submitted.is_not(None)
+
+
+def _learners(class_code: str) -> sa.Select[Any]:
+    return sa.select(Member.learner).where(Member.class_code == class_code)
+
+
+def _first(quiz: str) -> sa.Select[Any]:
+    """Select each learner's first attempt at a quiz."""
+    place = sa.func.row_number().over(partition_by=Attempt.learner, order_by=(Attempt.started, Attempt.id))
+    ranked = sa.select(Attempt.id, place.label("place")).where(Attempt.quiz == quiz).subquery()
+    return sa.select(ranked.c.id).where(ranked.c.place == 1)
