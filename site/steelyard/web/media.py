@@ -5,7 +5,7 @@ from __future__ import annotations
 from flask import Blueprint, abort, send_file
 from werkzeug.wrappers import Response
 
-from steelyard.web.render import IMAGE_TYPES
+from steelyard.html import IMAGE_TYPES
 from steelyard.web.state import state
 
 bp = Blueprint("media", __name__)

@@ -13,7 +13,7 @@ import secrets
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote, unquote
+from urllib.parse import quote
 
 import nh3
 from flask import has_request_context, request
@@ -22,7 +22,8 @@ from markdown_it.token import Token
 from markupsafe import Markup, escape
 from math_core import LatexError, LatexToMathML
 
-from steelyard.markdown import parser
+from steelyard.html import IMAGE_TYPES, SCHEME, below, empty_corners, shift_headings
+from steelyard.markdown import HTML_TAGS, parser
 from steelyard.web.highlight import highlight
 from steelyard.web.wording import verdict_words
 
@@ -30,18 +31,6 @@ if TYPE_CHECKING:
     from steelyard.bank.model import Text, Verdict
     from steelyard.evidence import Judgement
 
-IMAGE_TYPES = {
-    ".avif": "image/avif",
-    ".gif": "image/gif",
-    ".jpeg": "image/jpeg",
-    ".jpg": "image/jpeg",
-    ".png": "image/png",
-    ".svg": "image/svg+xml",
-    ".webp": "image/webp",
-}
-"""Suffix → content type of the files beside a question that a page may show."""
-
-_SCHEME = re.compile(r"[a-z][a-z0-9+.-]*:", re.IGNORECASE)
 _OURS = secrets.token_hex(8) + "-"
 
 
@@ -53,10 +42,7 @@ _MATHML = _names(
     "math menclose mfrac mi mmultiscripts mn mo mover mpadded mphantom mprescripts mroot mrow ms mspace "
     "msqrt mstyle msub msubsup msup mtable mtd mtext mtr munder munderover"
 )
-_TAGS = _MATHML | _names(
-    "a abbr b blockquote br code dd del details div dl dt em figcaption figure h3 h4 h5 h6 hr i img ins kbd "
-    "li mark ol p pre rp rt ruby s small span strong sub summary sup table tbody td th thead tr u ul var wbr"
-)
+_TAGS = _MATHML | HTML_TAGS
 _MATHML_ATTRIBUTES = _names(
     "accent accentunder columnalign columnlines columnspacing depth display displaystyle fence form height "
     "largeop linethickness lspace mathvariant maxsize minsize movablelimits notation rowlines rowspacing "
@@ -115,8 +101,8 @@ def _html(
 ) -> Markup:
     words = {name: (verdict, verdict_words(verdict, "…", lang)) for name, verdict in verdicts}
     tokens = _PARSER.parse(source)
-    _shift_headings(tokens, heading)
-    _empty_corners(tokens)
+    shift_headings(tokens, heading)
+    empty_corners(tokens)
     env = {"verdicts": words}
     cleaner = nh3.Cleaner(
         tags=_TAGS if heading > 2 else _TAGS | {"h2"},
@@ -127,20 +113,6 @@ def _html(
         link_rel="noopener",
     )
     return Markup(cleaner.clean(_PARSER.renderer.render(tokens, _PARSER.options, env)))  # noqa: S704
-
-
-def _empty_corners(tokens: Sequence[Token]) -> None:
-    """Make an empty head of a column a plain cell: a reader of screens has nothing to say of it."""
-    for opening, text, closing in zip(tokens, tokens[1:], tokens[2:], strict=False):
-        if opening.type == "th_open" and not text.content.strip():
-            opening.tag = closing.tag = "td"
-
-
-def _shift_headings(tokens: Sequence[Token], top: int) -> None:
-    shift = top - min((int(token.tag[1]) for token in tokens if token.type == "heading_open"), default=top)
-    for token in tokens:
-        if token.type in ("heading_open", "heading_close"):
-            token.tag = f"h{min(6, int(token.tag[1]) + shift)}"
 
 
 def _attribute_filter(
@@ -169,31 +141,21 @@ def _link(url: str, verdicts: Mapping[str, object], folder: str | None, root: st
     url = url.strip()
     if url.startswith("#"):
         return f"#claim-{url[1:]}" if url[1:] in verdicts else None
-    if _SCHEME.match(url):
+    if SCHEME.match(url):
         return url
     if url.startswith("/"):
         return None if url[1:2] in ("/", "\\") else root + url
-    path = _below(url, folder)
+    path = below(url, folder)
     if path is None or not path.endswith(".md"):
         return None
     return f"{root}/questions/{quote(re.sub(r'([.][a-z]{2})?[.]md$', '', path))}"
 
 
 def _image(url: str, folder: str | None, root: str) -> str | None:
-    path = _below(url.strip(), folder)
+    path = below(url.strip(), folder)
     if path is None or posixpath.splitext(path)[1].lower() not in IMAGE_TYPES:
         return None
     return f"{root}/media/{quote(path)}"
-
-
-def _below(url: str, folder: str | None) -> str | None:
-    """Return the path below the questions folder that a relative URL names; None if it leaves that folder."""
-    path = unquote(re.split("[?#]", url, maxsplit=1)[0])
-    if folder is None or not path or _SCHEME.match(url) or path.startswith("/"):
-        return None
-    path = posixpath.normpath(posixpath.join(folder, path))
-    outside = path.startswith(("../", "/")) or path in ("..", ".") or "\\" in path or "\0" in path
-    return None if outside else path
 
 
 # ---- what the parser's tokens become -----------------------------------------------------------------------
@@ -233,7 +195,7 @@ class _Renderer(RendererHTML):
         token = tokens[idx]
         words = escape(self.renderInlineAsText(token.children or [], options, env))
         url = str(token.attrGet("src") or "")
-        if _SCHEME.match(url):  # a foreign image would count the learners; the pages' policy lets none in
+        if SCHEME.match(url):  # a foreign image would count the learners; the pages' policy lets none in
             return f'<a href="{escape(url)}">{words or escape(url)}</a>'
         return f'<img src="{escape(url)}" alt="{words}">'
 
