@@ -95,10 +95,10 @@ def sealed(session: Session, bank: Bank, quizzes: Collection[str], now: datetime
     found: set[str] = set()
     asked: set[str] = set()
     for slug in quizzes:
-        quiz = bank.quizzes.get(slug)
-        if quiz is None or (quiz.exam.only and quiz.exam.closes and now >= quiz.exam.closes):
+        exam = bank.exams.get(slug, Exam())
+        if slug not in bank.quizzes or (exam.only and exam.closes and now >= exam.closes):
             asked.add(slug)
-        elif quiz.exam.only:
+        if exam.only and not (exam.closes and now >= exam.closes):
             found.add(slug)
     return frozenset(found | exams.under_way(session, asked, now - GRACE))
 

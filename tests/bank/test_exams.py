@@ -145,6 +145,16 @@ def test_a_quiz_file_that_cannot_be_opened_hides_the_questions_too(tmp_path):
     assert found.is_exam_only("q") and found.practice == {}
 
 
+def test_a_question_that_is_asked_no_more_stays_hidden_with_its_exam(tmp_path):
+    bank(tmp_path, en="exam: only")
+    path = tmp_path / "questions" / "test" / "q.en.md"
+    path.write_text("---\nregrade: void\n---\n" + path.read_text(encoding="utf-8"), encoding="utf-8")
+    found = load(tmp_path / "questions")
+
+    assert "test" not in found.quizzes
+    assert found.is_exam_only("test/q") and "test/q" not in found.practice
+
+
 def test_a_second_file_of_one_language_does_not_open_an_exam(tmp_path):
     bank(tmp_path, en=ONLY)
     (tmp_path / "questions" / "test" / "_quiz.md").write_text("# A test\n", encoding="utf-8")

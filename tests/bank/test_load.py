@@ -8,8 +8,8 @@ import pytest
 
 from questions import question_text, told
 from steelyard.bank import load as load_module
-from steelyard.bank.load import ROOT_QUIZ, Loader, load
-from steelyard.bank.model import Question
+from steelyard.bank.load import Loader, load
+from steelyard.bank.model import ROOT_QUIZ, Question
 
 JAPANESE = (
     question_text()

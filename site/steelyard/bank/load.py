@@ -15,11 +15,8 @@ from unicodedata import category
 
 from steelyard.bank import exams, twins
 from steelyard.bank.headings import HEADINGS
-from steelyard.bank.model import Bank, Exam, Problem, Question, Quiz, Text
+from steelyard.bank.model import ROOT_QUIZ, Bank, Exam, Problem, Question, Quiz, Text, slug_of
 from steelyard.bank.parse import MAX_BYTES, Parsed, ParsedQuiz, parse, parse_quiz
-
-ROOT_QUIZ = "questions"
-"""The slug of the quiz made of the files that lie in the bank's folder itself."""
 
 _LANGUAGE = re.compile(r"(.+)\.([a-z]{2})", re.DOTALL)
 
@@ -162,7 +159,8 @@ class _Assembly:
         self.files: dict[str, dict[str, tuple[str, Parsed]]] = defaultdict(dict)
         self.broken: dict[str, list[Problem]] = defaultdict(list)
         self.quizzes: dict[str, dict[str, ParsedQuiz]] = defaultdict(dict)
-        self.exams: dict[str, list[ParsedQuiz]] = defaultdict(list)
+        self.described: dict[str, list[ParsedQuiz]] = defaultdict(list)
+        self.exams: dict[str, Exam] = {}
 
     def add(self, name: str, path: str, parsed: Parsed | ParsedQuiz) -> None:
         id, language = _identify(name)
@@ -174,7 +172,7 @@ class _Assembly:
             parsed = Parsed(None, tuple(problems)) if isinstance(parsed, Parsed) else parsed
         if isinstance(parsed, ParsedQuiz):
             self.quizzes[slug_of(id)][parsed.language] = parsed
-            self.exams[slug_of(id)].append(parsed)
+            self.described[slug_of(id)].append(parsed)
             self.problems += problems
             return
         if parsed.question:
@@ -200,6 +198,9 @@ class _Assembly:
                 left_out = {self.files[id][language][0] for language in self.files[id].keys() - versions}
                 if left_out:
                     self.broken[id] += [problem for problem in problems if problem.path in left_out]
+        for slug, described in self.described.items():
+            self.exams[slug], problems = exams.merge(described)
+            self.problems += problems
         folders = _folders(questions)
         regraded = {id for id, twins in questions.items() if any(twin.regrade for twin in twins.values())}
         quizzes = {slug: self.quiz(slug, folders[slug], regraded) for slug in self.ordered(list(folders))}
@@ -209,6 +210,7 @@ class _Assembly:
             tuple(sorted(self.problems)),
             {id: tuple(problems) for id, problems in sorted(self.broken.items())},
             self.root,
+            self.exams,
         )
 
     def merge(self, id: str) -> tuple[dict[str, Question], list[Problem]]:
@@ -233,8 +235,6 @@ class _Assembly:
 
     def quiz(self, slug: str, ids: list[str], regraded: Collection[str]) -> Quiz:
         described = self.quizzes.get(slug, {})
-        exam, problems = exams.merge(self.exams.get(slug, ()))
-        self.problems += problems
         ordered: list[str] = []
         for _, quiz in sorted(described.items()):
             for word in quiz.order:
@@ -248,7 +248,7 @@ class _Assembly:
             {language: quiz.title for language, quiz in described.items() if quiz.title},
             {language: quiz.introduction for language, quiz in described.items() if quiz.introduction.source},
             tuple(id for id in (*ordered, *(id for id in ids if id not in ordered)) if id not in regraded),
-            exam,
+            self.exams.get(slug, Exam()),
         )
 
     def missing(self, quiz: ParsedQuiz, word: str, id: str) -> None:
@@ -262,8 +262,3 @@ def _folders(ids: Collection[str]) -> dict[str, list[str]]:
     for id in sorted(ids):
         folders[slug_of(id)].append(id)
     return dict(sorted(folders.items()))
-
-
-def slug_of(id: str) -> str:
-    """Return the slug of the quiz that a question belongs to."""
-    return id.rpartition("/")[0] or ROOT_QUIZ

@@ -27,6 +27,9 @@ Regrade = Literal["void", "credit-all"]
 
 T = TypeVar("T")
 
+ROOT_QUIZ = "questions"
+"""The slug of the quiz made of the files that lie in the bank's folder itself."""
+
 TECHNIQUES = (
     "baseline",
     "lora",
@@ -310,19 +313,18 @@ class Bank:
     """Id → the problems of its files that could not be read as a question, to be shown in its place."""
     root: Path = Path()
     """The folder that was read; for finding files beside a question, never for showing."""
+    exams: Mapping[str, Exam] = field(default_factory=dict)
+    """Slug → how it is taken as an exam, of every folder with a `_quiz` file, even one that asks nothing."""
 
     @cached_property
     def practice(self) -> Mapping[str, Mapping[str, Question]]:
         """The questions for everybody to see, practise and review: all but those of exam-only quizzes."""
         return {id: twins for id, twins in self.questions.items() if not self.is_exam_only(id)}
 
-    @cached_property
-    def _exam_only(self) -> frozenset[str]:
-        return frozenset(id for quiz in self.quizzes.values() if quiz.exam.only for id in quiz.questions)
-
     def is_exam_only(self, question_id: str) -> bool:
         """Return whether only those who take its quiz as an exam may see this question."""
-        return question_id in self._exam_only
+        exam = self.exams.get(slug_of(question_id))
+        return exam is not None and exam.only
 
     def question(self, question_id: str, language: str) -> Question | None:
         """Return the question in this language, else in English, else in any; None without such an id."""
@@ -331,6 +333,11 @@ class Bank:
     def regrade(self, question_id: str) -> Regrade | None:
         """Return how the answers to a question are regraded, as its file says now."""
         return next((twin.regrade for twin in self.questions.get(question_id, {}).values()), None)
+
+
+def slug_of(id: str) -> str:
+    """Return the slug of the quiz that a question belongs to."""
+    return id.rpartition("/")[0] or ROOT_QUIZ
 
 
 def _pick(by_language: Mapping[str, T], language: str) -> T | None:
