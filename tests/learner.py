@@ -56,6 +56,8 @@ class Page(HTMLParser):
             self.choices.append(given["value"])
             if "checked" in given:
                 self.ticked.add(given["value"])
+        elif given["type"] in ("radio", "checkbox") and "checked" not in given:
+            return  # not sent with the form
         else:
             self.hidden[given["name"]] = given["value"]
 

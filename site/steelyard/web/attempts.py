@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import re
+import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 from flask import Blueprint, abort, redirect, render_template, url_for
-from werkzeug.wrappers import Response
 
 from steelyard import store
-from steelyard.store import Seat
+from steelyard.store import Seat, Sitting
+from steelyard.web import clock, exams
 from steelyard.web.database import db
 from steelyard.web.languages import language
 from steelyard.web.learner import learner_id
 from steelyard.web.present import Shown, pinned, shown
+from steelyard.web.quizzes import planned
+from steelyard.web.security import submissions
 from steelyard.web.state import state
 
 bp = Blueprint("attempts", __name__)
@@ -38,11 +42,19 @@ class TechniqueScore:
 
 
 @bp.get("/attempts/<id>")
-def show(id: str) -> str | Response:
-    """Show the result once every question is answered; before that, go on with the next one."""
-    sitting = store.sitting(db.session, id, learner_id()) or abort(404)
+def show(id: str) -> exams.Page:
+    """Show the result once it may be told; before that, go on with the next question, or an exam's sheet."""
+    if not re.fullmatch("[0-9a-f]{32}", id):
+        abort(404)
+    sitting = exams.find(id)
+    if sitting is None:
+        return exams.gone()
+    if sitting.under_way:
+        return exams.sheet(sitting)
     if sitting.next:
         return redirect(url_for("questions.show", id=sitting.next.question, attempt=id))
+    if exams.is_sealed(sitting):
+        return exams.handed_in(sitting)
     lines = [Line(seat, shown(pinned(seat), language())) for seat in sitting.seats]
     return render_template(
         "attempts/show.html",
@@ -50,7 +62,43 @@ def show(id: str) -> str | Response:
         quiz=state().bank.quizzes.get(sitting.quiz or ""),
         lines=lines,
         techniques=by_technique(lines),
+        practice=state().bank.practice,
+        retake=_wrong(sitting),
     )
+
+
+@bp.post("/attempts/<id>/retake")
+@submissions
+def retake(id: str) -> exams.Page:
+    """Begin to practise the questions that were not fully right, as they stand in the bank now."""
+    sitting = exams.find(id)
+    if sitting is None:
+        return exams.gone()
+    wrong = [] if sitting.under_way or sitting.next or exams.is_sealed(sitting) else _wrong(sitting)
+    if not wrong:
+        return redirect(url_for(".show", id=id), 303)
+    attempt = secrets.token_hex(16)
+    store.start(
+        db.session,
+        attempt=attempt,
+        learner=learner_id(),
+        quiz=sitting.quiz,
+        mode="practice",
+        items=planned(((id, store.Edition(state().bank.questions[id])) for id in wrong), attempt),
+        now=clock.now(),
+    )
+    db.session.commit()
+    return redirect(url_for("questions.show", id=wrong[0], attempt=attempt), 303)
+
+
+def _wrong(sitting: Sitting) -> list[str]:
+    """Return what can be practised again: not fully right, still in the bank, and no exam's secret."""
+    bank = state().bank
+    return [
+        seat.question
+        for seat in sitting.seats
+        if (seat.score or 0.0) < 1 and seat.question in bank.practice and not bank.regrade(seat.question)
+    ]
 
 
 def by_technique(lines: Iterable[Line]) -> list[TechniqueScore]:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from flask import Flask, current_app, render_template
+from flask import Flask, current_app, render_template, request
 from flask_babel import gettext as _
 from flask_wtf.csrf import CSRFError
 from werkzeug.exceptions import HTTPException, SecurityError
 
-from steelyard.web import questions
+from steelyard.web import exams, questions
 from steelyard.web.languages import language
 
 
@@ -24,7 +24,7 @@ def show(error: HTTPException) -> Any:
         return error
     if isinstance(error, CSRFError):
         try:
-            if page := questions.forgery():
+            if page := questions.forgery() or exams.forgery():
                 return page
         except HTTPException as worse:  # such as a question whose file broke since: that is what to tell
             return show(worse)
@@ -48,6 +48,11 @@ def _words(error: HTTPException, code: int) -> tuple[str, str]:
             "Go back, reload the page, and send it again."
         )
     match code:
+        case 404 if request.blueprint == "attempts":
+            return _("This attempt is not here"), _(
+                "It belongs to another browser, or was deleted with its learner's answers. "
+                "The start page lists every quiz."
+            )
         case 404:
             return _("There is no such page"), _(
                 "It may have been moved or renamed. The start page lists every quiz."

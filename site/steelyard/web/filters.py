@@ -32,6 +32,7 @@ def init_app(app: Flask, settings: Settings) -> None:
         universal=universal,
         whole_percent=whole_percent,
         work=wording.work_words,
+        zoned=zoned,
     )
 
 
@@ -51,6 +52,13 @@ def day(moment: datetime) -> str:
 def universal(moment: datetime) -> str:
     """Return a moment in the time zone that needs no place, and say so."""
     return moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC")
+
+
+def zoned(moment: datetime) -> str:
+    """Return a moment in the time zone that its author wrote, and say which."""
+    text = moment.isoformat(timespec="minutes")
+    zone = text[16:].removeprefix("+00:00")
+    return f"{text[:10]} {text[11:16]} UTC{zone}"
 
 
 def fill(pattern: str, path: str, line: int) -> str:

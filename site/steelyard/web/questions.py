@@ -6,16 +6,16 @@ import hashlib
 import re
 from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
 from flask import Blueprint, abort, flash, redirect, render_template, request, session, url_for
 from flask_babel import gettext as _
 from werkzeug.wrappers import Response
 
 from steelyard import store
-from steelyard.bank.model import Question
+from steelyard.bank.model import Question, slug_of
 from steelyard.grading import grade
 from steelyard.store import Edition, Seat, Sitting
+from steelyard.web import clock, exams
 from steelyard.web.database import db
 from steelyard.web.languages import language
 from steelyard.web.learner import learner_id
@@ -36,9 +36,14 @@ def show(id: str) -> Page:
     asked = request.args.get("attempt")
     if asked is None:
         return _ask(_open(id, None))
-    sitting = store.sitting(db.session, asked, learner_id())
-    if sitting is None or sitting.seat(id) is None:  # somebody else's link
-        return redirect(url_for(".show", id=id))
+    sitting = exams.find(asked)
+    seat = sitting.seat(id) if sitting else None
+    if sitting is None or seat is None:  # somebody else's link
+        return exams.gone(slug_of(id)) if state().bank.is_exam_only(id) else redirect(url_for(".show", id=id))
+    if sitting.under_way:
+        return exams.ask(sitting, seat)
+    if exams.is_sealed(sitting):
+        return redirect(url_for("attempts.show", id=asked))
     place = _open(id, sitting)
     return _tell(place) if place.seat and place.seat.answered else _ask(place)
 
@@ -50,11 +55,16 @@ def answer(id: str) -> Page:
     attempt = request.form.get("attempt", "")
     if not re.fullmatch(r"[0-9a-f]{32}", attempt):
         abort(400)
-    sitting = store.sitting(db.session, attempt, learner_id())
-    if sitting is not None and sitting.seat(id) is None:
+    sitting = exams.find(attempt)
+    seat = sitting.seat(id) if sitting else None
+    if sitting is not None and seat is None:
         abort(404)
-    place = _open(id, sitting, attempt)
     chosen = request.form.getlist("choice")
+    if sitting and seat and sitting.mode == "exam":
+        return exams.save(sitting, seat) if sitting.under_way else exams.late(attempt, id, chosen)
+    if request.form.get("mode") == "exam":  # its learner has left, or this is another one
+        return exams.gone(slug_of(id))
+    place = _open(id, sitting, attempt)
     if place.seat and place.seat.answered:
         return _stands(place.seat, chosen, id, attempt)
     if trouble := _trouble(place.shown, chosen):
@@ -85,13 +95,20 @@ def forgery() -> Page | None:
         return None
     id = (request.view_args or {})["id"]
     attempt = request.form.get("attempt", "")
-    sitting = store.sitting(db.session, attempt, learner_id())
-    if sitting is not None and sitting.seat(id) is None:
+    sitting = exams.find(attempt)
+    seat = sitting.seat(id) if sitting else None
+    if seat is None:
         sitting = None
     trouble = _(
         "Your browser's session had ended, so the answer was not taken yet. What you chose is still marked: "
         "send it again."
     )
+    if sitting and seat and sitting.mode == "exam":
+        if sitting.under_way:
+            return exams.ask(sitting, seat, trouble=trouble, status=400)
+        return exams.late(attempt, id, request.form.getlist("choice"))
+    if request.form.get("mode") == "exam":
+        return exams.gone(slug_of(id))
     return _ask(_open(id, sitting), trouble=trouble, status=400)
 
 
@@ -117,6 +134,8 @@ class _Place:
 def _open(id: str, sitting: Sitting | None, attempt: str | None = None) -> _Place:
     """Return a question as pinned by its attempt, else as it stands in the bank. Aborts without one."""
     seat = sitting.seat(id) if sitting else None
+    if state().bank.is_exam_only(id) and (sitting is None or sitting.mode != "exam"):
+        abort(404)
     if seat:
         edition = pinned(seat)
     elif twins := state().bank.questions.get(id):
@@ -168,10 +187,8 @@ def _trouble(question: Shown, chosen: Collection[str]) -> str | None:
     """Return why this form cannot be graded, worded for the learner."""
     if not chosen:
         return _("Choose at least one answer.")
-    if not set(chosen) <= set(question.choices):
-        return _("One of the answers sent is not among the choices. Please choose again.")
-    if question.question.type == "single" and len(set(chosen)) > 1:
-        return _("This question takes one answer. Please choose one.")
+    if trouble := exams.unfit(question, chosen):
+        return trouble
     guess = request.form.get("guess", "").strip()
     if question.figure and guess and parse_percent(guess) is None:
         return _(
@@ -182,7 +199,7 @@ def _trouble(question: Shown, chosen: Collection[str]) -> str | None:
 
 def _record(place: _Place, chosen: frozenset[str]) -> bool:
     """Write the answer down, with its guess; return False when another one came first, which then stands."""
-    now = datetime.now(UTC)
+    now = clock.now()
     question = place.question
     if place.sitting is None:
         item = store.Planned(question.id, place.edition, place.letters)
@@ -238,7 +255,7 @@ def _tell(place: _Place) -> str:
         grade=grade(place.question, chosen),
         found=len(chosen & place.question.key),
         wrong=len(chosen - place.question.key),
-        next=place.sitting.next,
+        next=place.sitting.after(place.question.id) if place.sitting.mode == "exam" else place.sitting.next,
         review=store.reviewed(db.session, place.sitting.id, learner_id())
         if place.sitting.mode == "review"
         else None,

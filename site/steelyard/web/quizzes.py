@@ -1,19 +1,23 @@
-"""One page per quiz: what it asks, and where one starts or goes on."""
+"""One page per quiz: what it asks, and where one starts or goes on, in practice or as an exam."""
 
 from __future__ import annotations
 
 import secrets
-from datetime import UTC, datetime
+from collections.abc import Iterable
+from datetime import datetime
 
-from flask import Blueprint, abort, redirect, render_template, url_for
+from flask import Blueprint, abort, flash, redirect, render_template, request, url_for
+from flask_babel import gettext as _
 from werkzeug.wrappers import Response
 
-from steelyard import store
-from steelyard.bank.load import slug_of
-from steelyard.bank.model import Bank, Problem, Quiz
+from steelyard import exams, store
+from steelyard.bank.model import Bank, Problem, Quiz, slug_of
+from steelyard.store.exams import extra_percent
+from steelyard.web import clock
 from steelyard.web.database import db
+from steelyard.web.exams import only_attempt
 from steelyard.web.languages import language
-from steelyard.web.learner import learner_id, tallies_by_quiz
+from steelyard.web.learner import known_learner, learner_id, tallies_by_quiz
 from steelyard.web.order import shuffled
 from steelyard.web.render import render
 from steelyard.web.security import submissions
@@ -24,7 +28,7 @@ bp = Blueprint("quizzes", __name__)
 
 @bp.get("/quizzes/<path:slug>")
 def show(slug: str) -> str:
-    """Show a quiz before it is taken."""
+    """Show a quiz before it is taken; of an exam-only one no question."""
     bank = state().bank
     quiz = _quiz(bank, slug)
     introduction = quiz.introduction(language())
@@ -32,31 +36,70 @@ def show(slug: str) -> str:
         "quizzes/show.html",
         quiz=quiz,
         introduction=render(introduction, lang=language()) if introduction else None,
-        questions=[bank.question(id, language()) for id in quiz.questions],
+        questions=[bank.question(id, language()) for id in quiz.questions if id in bank.practice],
         broken={} if state().settings.public else _broken(bank, slug),
         tallies=tallies_by_quiz().get(slug, []),
+        door=quiz.exam.door(clock.now()),
+        minutes=_minutes(quiz),
     )
 
 
 @bp.post("/quizzes/<path:slug>")
 @submissions
 def start(slug: str) -> Response:
-    """Begin a new attempt in practice mode and go to its first question."""
+    """Begin a new attempt and go to its first question; an exam-only quiz has one attempt, which goes on."""
     bank = state().bank
     quiz = _quiz(bank, slug)
+    mode = request.form.get("mode") or ("exam" if quiz.exam.only else "practice")
+    if mode == "exam":
+        return _start_exam(bank, quiz, clock.now())
+    if mode != "practice":
+        abort(400)
+    if quiz.exam.only:
+        flash(_("This quiz has become an exam: it cannot be practised."))
+        return redirect(url_for(".show", slug=slug), 303)
     attempt = secrets.token_hex(16)
-    editions = [(id, store.Edition(bank.questions[id])) for id in quiz.questions]
+    _begin(attempt, quiz, mode, clock.now(), None)
+    return redirect(url_for("questions.show", id=quiz.questions[0], attempt=attempt), 303)
+
+
+def _start_exam(bank: Bank, quiz: Quiz, now: datetime) -> Response:
+    attempt = only_attempt(quiz.slug) if quiz.exam.only else secrets.token_hex(16)
+    if quiz.exam.only and store.sitting(db.session, attempt, learner_id()):
+        return redirect(url_for("attempts.show", id=attempt), 303)
+    if quiz.exam.door(now) != "open":
+        return redirect(url_for(".show", slug=quiz.slug), 303)  # its page says when
+    ends = exams.deadline(quiz.exam, now, extra_percent(db.session, learner_id()))
+    _begin(attempt, quiz, "exam", now, ends)
+    return redirect(url_for("questions.show", id=quiz.questions[0], attempt=attempt), 303)
+
+
+def _begin(attempt: str, quiz: Quiz, mode: str, now: datetime, deadline: datetime | None) -> None:
+    bank = state().bank
     store.start(
         db.session,
         attempt=attempt,
         learner=learner_id(),
-        quiz=slug,
-        mode="practice",
-        items=[store.Planned(id, edition, shuffled(edition.first, attempt)) for id, edition in editions],
-        now=datetime.now(UTC),
+        quiz=quiz.slug,
+        mode=mode,
+        items=planned(((id, store.Edition(bank.questions[id])) for id in quiz.questions), attempt),
+        now=now,
+        deadline=deadline,
     )
     db.session.commit()
-    return redirect(url_for("questions.show", id=editions[0][0], attempt=attempt), 303)
+
+
+def planned(editions: Iterable[tuple[str, store.Edition]], attempt: str) -> list[store.Planned]:
+    """Return the items of an attempt that is about to begin, each with its order of choices drawn."""
+    return [store.Planned(id, edition, shuffled(edition.first, attempt)) for id, edition in editions]
+
+
+def _minutes(quiz: Quiz) -> int | None:
+    """Return the time limit of the exam in minutes, with the extra time of this learner."""
+    learner = known_learner()
+    if quiz.exam.minutes is None or learner is None:
+        return quiz.exam.minutes
+    return quiz.exam.minutes * (100 + extra_percent(db.session, learner)) // 100
 
 
 def _quiz(bank: Bank, slug: str) -> Quiz:

@@ -119,7 +119,7 @@ def _rendered(text: Text | None, page: pages.Page, claims: Mapping[str, Judgemen
 
 
 def _questions(technique: str, bank: Bank) -> list[Question]:
-    asked = (bank.question(id, language()) for id in sorted(bank.questions))
+    asked = (bank.question(id, language()) for id in sorted(bank.practice))
     return [question for question in asked if question and technique in question.techniques]
 
 
@@ -134,7 +134,7 @@ def _claims(technique: str, page: pages.Page, bank: Bank) -> Iterator[Claim]:
 
 def _first_of_each_id(bank: Bank) -> Iterable[Claim]:
     found: dict[str, Claim] = {}
-    for id in sorted(bank.questions):
+    for id in sorted(bank.practice):
         question = bank.question(id, language())
         for claim in question.claims if question else ():
             found.setdefault(claim.id, claim)
