@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,11 @@ SOURCE_CLAIMS = {
 }  # fmt: skip
 ALONE = ("baseline", "lora", "qlora", "gradient_checkpointing", "pissa", "dora")
 SOURCE = "peft/techniques"
+QUIZZES = ("peft", "lora", "qlora", "checkpointing", "zero", "pissa", "dora", "memory")
+READ = {"table", "chart"}
+"""The tags of a question that asks to read what our own records say."""
+PREDICT = "predict"
+"""The tag of one that asks for a figure before it is shown."""
 LOSSES = ("learning", "losses")
 RESULTS = project_data() / "demos" / "results"
 
@@ -42,12 +48,66 @@ def test_the_projects_questions_have_no_problem(bank):
 
 
 def test_every_question_is_there_in_english_and_japanese_with_feedback_for_every_choice(bank):
-    assert len(bank.questions) >= 6
     for id, twins in bank.questions.items():
         assert {"en", "ja"} == set(twins), id
         for question in twins.values():
             assert all(choice.feedback for choice in question.choices), question.path
             assert question.sources, question.path
+
+
+def test_there_are_sixty_questions_in_eight_quizzes_and_none_of_them_is_a_stub(bank):
+    sizes = {slug: len(quiz.questions) for slug, quiz in bank.quizzes.items()}
+
+    assert tuple(bank.quizzes) == QUIZZES
+    assert sum(sizes.values()) == len(bank.questions) >= 60
+    assert min(sizes.values()) >= 7, sizes
+
+
+def test_every_difficulty_is_there_in_every_quiz_and_about_as_often_as_the_others(bank):
+    asked = {id: twins["en"].difficulty for id, twins in bank.questions.items()}
+    for slug, quiz in bank.quizzes.items():
+        assert {asked[id] for id in quiz.questions} == {1, 2, 3}, slug
+    counts = Counter(asked.values())
+
+    assert min(counts.values()) >= len(asked) / 4, counts
+
+
+def test_about_as_many_questions_have_one_right_answer_as_several(bank):
+    kinds = Counter(twins["en"].type for twins in bank.questions.values())
+
+    assert min(kinds["single"], kinds["multiple"]) >= 0.4 * len(bank.questions), kinds
+    for slug, quiz in bank.quizzes.items():
+        assert {bank.questions[id]["en"].type for id in quiz.questions} == {"single", "multiple"}, slug
+
+
+def test_ten_questions_or_more_ask_to_read_our_records_or_to_predict_a_figure(bank):
+    """One that reads shows a table or a chart in its stem, and a record or a computation decides each."""
+    asking = [
+        question
+        for twins in bank.questions.values()
+        for question in twins.values()
+        if {*twins["en"].tags} & {*READ, PREDICT}
+    ]
+    for question in asking:
+        tags = {*bank.questions[question.id]["en"].tags}
+        shown = re.search(r"^\|[-:| ]+\|$|!\[", question.stem.source, flags=re.MULTILINE)
+        tests = [test for claim in bank.questions[question.id]["en"].claims for test in claim.tests]
+
+        assert shown or not tags & READ, question.path
+        assert any(test.of or test.compute for test in tests), question.path
+
+    assert len({question.id for question in asking}) >= 10
+
+
+def test_every_question_weighs_something_and_links_each_of_its_claims(bank):
+    """A claim that no text links to would be weighed for nobody."""
+    for twins in bank.questions.values():
+        for question in twins.values():
+            text = "".join(part.text.source for part in question.explanation)
+
+            assert question.claims, question.path
+            for claim in question.claims:
+                assert f"](#{claim.id})" in text, f"{question.path}: {claim.id}"
 
 
 def test_the_source_question_judges_its_sixteen_claims_and_every_choice_is_right(bank):
