@@ -22,7 +22,8 @@ MAX_BYTES = 64 * 1024
 """A question has a few thousand; the limit bounds how long a hostile one can keep the parser busy."""
 
 _MD = parser()
-_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028\u2029]")
+CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028\u2029]")
+"""What no question file may hold."""
 _FEEDBACK = re.compile(r"[*_]*([A-ZＡ-Ｚ])[*_]*(?:[.．)）:：、].*|[*_]*)", re.DOTALL)
 
 
@@ -111,9 +112,9 @@ def _decode(data: bytes, report: Report) -> list[str] | None:
         report(line, column, "E002", "the file is not UTF-8: save it as UTF-8")
         return None
     lines = text.split("\n")
-    if _CONTROL.search(text):
+    if CONTROL.search(text):
         for number, content in enumerate(lines, 1):
-            if match := _CONTROL.search(content):
+            if match := CONTROL.search(content):
                 code = f"U+{ord(match[0]):04X}"
                 report(number, match.start() + 1, "E003", f"control character {code}: delete it")
         return None
