@@ -2,6 +2,14 @@
 
 from steelyard.store.editions import Edition
 from steelyard.store.engine import tune
+from steelyard.store.learners import (
+    append_transfer,
+    count_answers,
+    forget,
+    is_known,
+    transfer,
+    use_transfer,
+)
 from steelyard.store.models import (
     Answer,
     Attempt,
@@ -21,6 +29,7 @@ from steelyard.store.models import (
     Undo,
     Version,
 )
+from steelyard.store.progress import HELD, answered, everything, guessed, quizzes_taken
 from steelyard.store.queries import (
     Planned,
     Seat,
@@ -36,6 +45,7 @@ from steelyard.store.queries import (
 from steelyard.store.reviews import Reviewed, given, reviewed, take_back
 
 __all__ = [
+    "HELD",
     "Answer",
     "Attempt",
     "Base",
@@ -59,14 +69,24 @@ __all__ = [
     "Transfer",
     "Undo",
     "Version",
+    "answered",
     "append_answer",
     "append_guess",
+    "append_transfer",
+    "count_answers",
     "edition",
+    "everything",
+    "forget",
     "given",
+    "guessed",
+    "is_known",
+    "quizzes_taken",
     "reviewed",
     "sitting",
     "start",
     "take_back",
     "tallies",
+    "transfer",
     "tune",
+    "use_transfer",
 ]

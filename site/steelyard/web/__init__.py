@@ -7,17 +7,24 @@ from flask import Flask
 from steelyard.settings import Settings
 from steelyard.web import (
     attempts,
+    classes,
     compare,
     database,
+    devices,
     errors,
     filters,
     health,
     home,
+    instructor,
     lab,
     languages,
+    learner,
     media,
+    privacy,
+    progress,
     questions,
     quizzes,
+    review,
     runs,
     security,
     static,
@@ -30,6 +37,12 @@ BLUEPRINTS = (
     quizzes.bp,
     questions.bp,
     attempts.bp,
+    review.bp,
+    progress.bp,
+    devices.bp,
+    privacy.bp,
+    classes.bp,
+    instructor.bp,
     techniques.bp,
     compare.bp,
     runs.bp,
@@ -51,6 +64,7 @@ def create_app(settings: Settings | None = None, demos: lab.Lab | None = None) -
     security.init_app(app, settings)
     database.init_app(app, settings)
     languages.init_app(app)
+    learner.init_app(app)
     filters.init_app(app, settings)
     static.init_app(app)
     errors.init_app(app)

@@ -3,17 +3,30 @@
 from __future__ import annotations
 
 import secrets
+from dataclasses import replace
 
-from flask import session
+from flask import Flask, Response, g, request, session
 
-from steelyard import store
+from steelyard import exams, store
+from steelyard.web import clock
 from steelyard.web.database import db
+from steelyard.web.state import state
 
 _KEY = "learner"
+_WRITTEN = "written"
+"""In the session once the learner is in the store, so that one who left is not taken for one who is new."""
 
 
 def learner_id() -> str:
-    """Return the learner of this session; a new session gets a new one, so far in its cookie only."""
+    """Return the learner of this session; a new session gets a new one, so far in its cookie only.
+
+    A learner who was in the store and is no more has left from another device. Whatever this session sends
+    next begins anew, under an id that nothing leads back from.
+    """
+    if request.method == "POST" and "present" not in g:
+        g.present = True  # looked up once a request
+        if _WRITTEN in session and not store.is_known(db.session, session[_KEY]):
+            del session[_KEY], session[_WRITTEN]
     if _KEY not in session:
         session[_KEY] = secrets.token_hex(16)
         session.permanent = True
@@ -21,10 +34,57 @@ def learner_id() -> str:
     return found
 
 
+def known_learner() -> str | None:
+    """Return the learner of this session; None for a session without one, which so gets no cookie."""
+    return session.get(_KEY)
+
+
+def is_written() -> bool:
+    """Return whether this session's learner is in the store, as far as its cookie has heard."""
+    return _WRITTEN in session
+
+
+def become(learner: str) -> None:
+    """Let this browser go on as this learner, as far as it is known from the cookie, and forget who it was.
+
+    Lone questions are counted from a number drawn at random, so that two devices never mean the same attempt.
+    """
+    session.clear()
+    session[_KEY] = learner
+    session[_WRITTEN] = True
+    session["turn"] = int(secrets.token_hex(6), 16)
+    session.permanent = True
+
+
 def tallies_by_quiz() -> dict[str, list[store.Tally]]:
-    """Return this learner's attempts at each quiz, the latest first; a new session has none."""
+    """Return this learner's attempts at each quiz, the latest first; a new session has none.
+
+    Exams whose time is over are ended first, and results that may not be told yet are left out.
+    """
+    if _KEY not in session:
+        return {}
+    now = clock.now()
+    tallies = store.tallies(db.session, session[_KEY])
+    if any(tally.is_open and tally.deadline and now >= tally.deadline + exams.GRACE for tally in tallies):
+        exams.close_overdue(db.session, now, session[_KEY])
+        db.session.commit()
+        tallies = store.tallies(db.session, session[_KEY])
+    taken = {tally.quiz for tally in tallies if tally.mode == "exam"}
+    sealed = exams.sealed(db.session, state().bank, taken, now)
     by_quiz: dict[str, list[store.Tally]] = {}
-    if _KEY in session:
-        for tally in store.tallies(db.session, session[_KEY]):
-            by_quiz.setdefault(tally.quiz, []).append(tally)
+    for tally in tallies:
+        if tally.mode == "exam" and tally.quiz in sealed:
+            tally = replace(tally, score=0.0, sealed=True)
+        by_quiz.setdefault(tally.quiz, []).append(tally)
     return by_quiz
+
+
+def init_app(app: Flask) -> None:
+    @app.after_request
+    def written(response: Response) -> Response:
+        """Note in the cookie that the learner is in the store now, once per cookie."""
+        taken = request.method == "POST" and response.status_code < 400
+        new = taken and _KEY in session and _WRITTEN not in session
+        if new and store.is_known(db.session, session[_KEY]):
+            session[_WRITTEN] = True
+        return response
