@@ -56,7 +56,7 @@ class Page(HTMLParser):
             self.choices.append(given["value"])
             if "checked" in given:
                 self.ticked.add(given["value"])
-        elif given["type"] in ("radio", "checkbox") and "checked" not in given:
+        elif given.get("type") in ("radio", "checkbox") and "checked" not in given:
             return  # not sent with the form
         else:
             self.hidden[given["name"]] = given["value"]
@@ -72,10 +72,10 @@ class Learner:
     def get(self, url: str, **headers: str) -> Page:
         return Page(self.client.get(url, headers=headers, follow_redirects=True))
 
-    def start(self, quiz: str) -> Page:
+    def start(self, quiz: str, mode: str = "practice") -> Page:
         """Press Start on a quiz's page, and see its first question."""
         page = self.get(f"/quizzes/{quiz}")
-        return Page(self.client.post(page.path, data=page.hidden, follow_redirects=True))
+        return Page(self.client.post(page.path, data={**page.hidden, "mode": mode}, follow_redirects=True))
 
     def answer(self, page: Page, chosen: Iterable[str], *, follow: bool = True, **fields: str) -> Page:
         """Send a question's form."""
