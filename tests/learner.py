@@ -59,7 +59,7 @@ class Page(HTMLParser):
         elif given.get("type") in ("radio", "checkbox") and "checked" not in given:
             return  # not sent with the form
         else:
-            self.hidden[given["name"]] = given["value"]
+            self.hidden[given["name"]] = given.get("value", "")
 
     def handle_data(self, data: str) -> None:
         self.text += data + " "

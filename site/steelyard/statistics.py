@@ -68,6 +68,8 @@ class ChoiceStatistics:
     ticked: int = 0
     removed: int = 0
     """How many of the `n` were of learners who deleted their data since."""
+    compared: int = 0
+    """Complete attempts that answered these versions."""
     point_biserial: float | None = None
 
     @property
@@ -234,6 +236,7 @@ def _item(
     for choice in choices:
         _count(choice, responses, removed)
         pairs = [(r, y) for r, y in zip(compared, rest, strict=True) if r.version in choice.versions]
+        choice.compared = len(pairs)
         choice.point_biserial = correlation(
             [Fraction(choice.letter in response.chosen) for response, _ in pairs], [y for _, y in pairs]
         )

@@ -6,7 +6,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 import click
 
-from steelyard.cli import check, serve
+from steelyard.cli import check, instructor, serve
 
 
 def _version() -> str:
@@ -23,4 +23,5 @@ def main() -> None:
 
 
 main.add_command(check.check)
+main.add_command(instructor.instructor)
 main.add_command(serve.serve)

@@ -153,7 +153,7 @@ def remove_class(session: Session, code: str) -> None:
 _BLIND = {"synchronize_session": False}
 
 
-def _groups() -> sa.Select[Any]:
+def _groups() -> Any:
     return (
         sa.select(
             Class.code,

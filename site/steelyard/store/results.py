@@ -1,4 +1,7 @@
-"""What the learners of a quiz answered, as an instructor reads it. Exams under way are left out."""
+"""What the learners of a quiz answered, as an instructor reads it.
+
+An exam has answers once it has ended; until then it is in none of this.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,7 @@ from steelyard.store.models import Answer, Attempt, Item, Member, Remnant, Submi
 
 @dataclass(frozen=True)
 class Given:
-    """An item of an attempt that was answered, or left blank in an exam that has ended."""
+    """An answer, or a blank in an exam that has ended, which chose nothing."""
 
     attempt: str
     question: str
@@ -58,21 +61,13 @@ def given(
 ) -> list[Given]:
     """Return the answers to a quiz: of everybody or of one class, in every language or in one.
 
-    By default only those of each learner's first attempt at the quiz. The language is that of the answer; a
-    blank has none, and goes with the attempt's other answers.
+    By default only those of each learner's first attempt at the quiz.
     """
     statement = (
-        sa.select(
-            Item.attempt,
-            Item.question,
-            Item.version,
-            sa.func.coalesce(Answer.chosen, "").label("chosen"),
-            sa.func.coalesce(Answer.score, 0.0).label("score"),
-        )
-        .join(Attempt, Attempt.id == Item.attempt)
-        .outerjoin(Submission, Submission.attempt == Attempt.id)
-        .outerjoin(Answer, _ANSWERED)
-        .where(Attempt.quiz == quiz, _TOLD, Answer.id.is_not(None) | Submission.submitted.is_not(None))
+        sa.select(Answer.attempt, Answer.question, Item.version, Answer.chosen, Answer.score)
+        .join(Item, _ANSWERED)
+        .join(Attempt, Attempt.id == Answer.attempt)
+        .where(Attempt.quiz == quiz)
         .order_by(Attempt.started, Attempt.id, Item.position)
     )
     if first_only:
@@ -80,10 +75,7 @@ def given(
     if class_code is not None:
         statement = statement.where(Attempt.learner.in_(_learners(class_code)))
     if language is not None:
-        spoken = sa.select(Answer.attempt).where(Answer.language == language)
-        statement = statement.where(
-            (Answer.language == language) | (Answer.id.is_(None) & Item.attempt.in_(spoken))
-        )
+        statement = statement.where(Answer.language == language)
     return [Given(**row._mapping) for row in session.execute(statement)]
 
 

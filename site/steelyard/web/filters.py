@@ -29,6 +29,7 @@ def init_app(app: Flask, settings: Settings) -> None:
         scale_low=scale_low,
         selection=selection,
         technique=cards.title,
+        two_decimals=two_decimals,
         universal=universal,
         whole_percent=whole_percent,
         work=wording.work_words,
@@ -39,6 +40,10 @@ def init_app(app: Flask, settings: Settings) -> None:
 def points(score: float) -> str:
     """Return a sum of scores with at most one decimal: `4`, `4.5`."""
     return format_decimal(score, format="0.#", locale=get_locale())
+
+
+def two_decimals(value: float) -> str:
+    return format_decimal(value, format="0.00", locale=get_locale())
 
 
 def whole_percent(fraction: float) -> str:

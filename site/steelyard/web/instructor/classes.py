@@ -1,0 +1,104 @@
+"""An instructor's classes: the code to join by, the members, extra time, and the end of a class."""
+
+from __future__ import annotations
+
+from flask import abort, flash, redirect, render_template, request, url_for
+from flask_babel import gettext as _
+from werkzeug.wrappers import Response
+
+from steelyard.store import classes, results
+from steelyard.store.classes import LONGEST_NAME, MOST_EXTRA, Group
+from steelyard.web import clock
+from steelyard.web.database import db
+from steelyard.web.instructor.guard import bp, who
+from steelyard.web.qr import qr
+from steelyard.web.state import state
+
+
+@bp.post("/classes")
+def create_class() -> Response:
+    """Create a class and go to its page."""
+    name = classes.tidy(request.form.get("name", ""))
+    if not 1 <= len(name) <= LONGEST_NAME:
+        flash(_("A class needs a name of at most %(most)s characters.", most=LONGEST_NAME))
+        return redirect(url_for(".overview"), 303)
+    code = classes.create_class(db.session, name=name, instructor=who(), now=clock.now())
+    db.session.commit()
+    return redirect(url_for(".show_class", code=code), 303)
+
+
+@bp.get("/classes/<code>")
+def show_class(code: str) -> str:
+    """Show how to join a class, who is in it, and where its results are."""
+    group = _own(code)
+    scheme = "https" if state().settings.https else None
+    address = url_for("classes.show", code=group.code, _external=True, _scheme=scheme)
+    return render_template(
+        "instructor/class.html",
+        group=group,
+        code=classes.shown_code(group.code),
+        address=address,
+        picture=qr(address),
+        fellows=classes.fellows(db.session, group.code),
+        quizzes=state().bank.quizzes,
+        attempts=results.attempts_by_quiz(db.session, group.code),
+        most_extra=MOST_EXTRA,
+    )
+
+
+@bp.post("/classes/<code>/extra")
+def set_extra(code: str) -> Response:
+    """Grant a member extra time in exams that they start from now on."""
+    group = _own(code)
+    typed = request.form.get("percent", "").strip()
+    pseudonym = classes.tidy(request.form.get("pseudonym", ""))
+    percent = int(typed) if typed.isascii() and typed.isdigit() and len(typed) <= 3 else MOST_EXTRA + 1
+    if percent > MOST_EXTRA:
+        flash(_("Extra time is a whole number of per cent from 0 to %(most)s.", most=MOST_EXTRA))
+    elif classes.set_extra(db.session, code=group.code, pseudonym=pseudonym, percent=percent):
+        db.session.commit()
+        flash(
+            _(
+                "%(pseudonym)s has %(percent)s per cent extra time in exams started from now on.",
+                pseudonym=pseudonym,
+                percent=percent,
+            )
+        )
+    else:
+        flash(_("There is no such member any more."))
+    return redirect(url_for(".show_class", code=group.code), 303)
+
+
+@bp.post("/classes/<code>/remove")
+def remove_member(code: str) -> Response:
+    """Remove a member. What they answered stays theirs."""
+    group = _own(code)
+    pseudonym = classes.tidy(request.form.get("pseudonym", ""))
+    if classes.remove_member(db.session, code=group.code, pseudonym=pseudonym):
+        db.session.commit()
+        flash(_("%(pseudonym)s is no longer in this class. Their answers stay theirs.", pseudonym=pseudonym))
+    else:
+        flash(_("There is no such member any more."))
+    return redirect(url_for(".show_class", code=group.code), 303)
+
+
+@bp.get("/classes/<code>/delete")
+def ask_to_delete_class(code: str) -> str:
+    """Say what deleting a class means, and ask."""
+    return render_template("instructor/delete_class.html", group=_own(code))
+
+
+@bp.post("/classes/<code>/delete")
+def delete_class(code: str) -> Response:
+    """Delete a class. What its members answered stays theirs."""
+    group = _own(code)
+    classes.remove_class(db.session, group.code)
+    db.session.commit()
+    flash(_("The class %(name)s is deleted. What its members answered stays theirs.", name=group.name))
+    return redirect(url_for(".overview"), 303)
+
+
+def _own(code: str) -> Group:
+    """Return a class of this instructor's; another's is as good as none. Aborts without one."""
+    group = classes.group(db.session, classes.normal_code(code))
+    return group if group and group.instructor == who() else abort(404)

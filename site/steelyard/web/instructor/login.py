@@ -1,0 +1,87 @@
+"""Logging in, with a lockout after wrong passwords, and out."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from math import ceil
+
+from flask import flash, g, redirect, render_template, request, url_for
+from flask_babel import gettext as _
+from flask_babel import ngettext
+from flask_limiter.util import get_remote_address
+from werkzeug.wrappers import Response
+
+from steelyard import passwords
+from steelyard.store import instructors
+from steelyard.web import clock
+from steelyard.web.database import db
+from steelyard.web.instructor.guard import begin, bp, end, safe_next
+from steelyard.web.security import submissions
+
+Page = str | Response | tuple[str, int]
+
+
+@bp.get("/login")
+def login() -> Page:
+    """Ask for name and password."""
+    if g.instructor is not None:
+        return redirect(_onward(request.args.get("next", "")))
+    return _form(request.args.get("next", ""))
+
+
+@bp.post("/login")
+@submissions
+def log_in() -> Page:
+    """Log in, or say in one and the same way that name or password is wrong."""
+    name = instructors.account(request.form.get("name", ""))
+    password = request.form.get("password", "")
+    address = get_remote_address()
+    now = clock.now()
+    counted = instructors.count_try(db.session, name=name, address=address, now=now)
+    db.session.commit()  # seen by tries that come at the same time
+    wait = instructors.wait(db.session, counted, now)
+    db.session.commit()
+    if wait is not None:
+        return _form(request.form.get("next", ""), trouble=_locked(wait), status=429)
+    stored = instructors.password_of(db.session, name)
+    if not passwords.matches(password, stored) or stored is None:
+        wrong = _("Name or password is not right.")
+        return _form(request.form.get("next", ""), trouble=wrong, status=403)
+    instructors.forgive(db.session, name=name, address=address)
+    if passwords.is_outdated(stored):
+        instructors.rehash(db.session, name, passwords.hash_password(password))
+    begin(name)
+    db.session.commit()
+    return redirect(_onward(request.form.get("next", "")), 303)
+
+
+@bp.post("/logout")
+def log_out() -> Response:
+    """End the login of this browser."""
+    end()
+    db.session.commit()
+    flash(_("You are logged out."))
+    return redirect(url_for("home.index"), 303)
+
+
+def _form(next: str, *, trouble: str | None = None, status: int = 200) -> Page:
+    page = render_template(
+        "instructor/login.html",
+        name=request.form.get("name", "")[:60],
+        next=safe_next(next),
+        trouble=trouble,
+    )
+    return page, status
+
+
+def _onward(next: str) -> str:
+    safe = safe_next(next)
+    return request.script_root + safe if safe else url_for("instructor.overview")
+
+
+def _locked(wait: timedelta) -> str:
+    return ngettext(
+        "Too many wrong passwords. Try again in %(num)s minute. Whoever runs this site can help sooner.",
+        "Too many wrong passwords. Try again in %(num)s minutes. Whoever runs this site can help sooner.",
+        max(1, ceil(wait.total_seconds() / 60)),
+    )

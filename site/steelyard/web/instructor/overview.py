@@ -1,0 +1,33 @@
+"""Where an instructor begins: classes, quizzes, and what has to be mended in the question files."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from flask import render_template
+
+from steelyard.bank.checks import check
+from steelyard.bank.model import Bank, Problem
+from steelyard.evidence import Records
+from steelyard.store import classes, results
+from steelyard.web.database import db
+from steelyard.web.instructor.guard import bp, who
+from steelyard.web.state import Same, state
+
+
+@bp.get("")
+def overview() -> str:
+    """Show the instructor's classes, every quiz, and the problems as `steelyard check` gives them."""
+    bank = state().bank
+    return render_template(
+        "instructor/overview.html",
+        groups=classes.groups_of(db.session, who()),
+        quizzes=list(bank.quizzes.values()),
+        attempts=results.attempts_by_quiz(db.session),
+        problems=_problems(Same(bank), Same(state().records)),
+    )
+
+
+@lru_cache(maxsize=1)
+def _problems(bank: Same[Bank], records: Same[Records]) -> tuple[Problem, ...]:
+    return tuple(sorted(check(bank.value, records.value)))
