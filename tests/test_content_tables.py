@@ -1,4 +1,4 @@
-"""The tables that questions show: every figure in them is a published record's, in both languages."""
+"""The tables and charts that questions show: every figure in them is a published record's, in both languages."""
 
 from __future__ import annotations
 
@@ -158,8 +158,8 @@ def test_the_losses_at_several_rates_are_the_records(bank, published):
     assert [[loss("pissa", 0.0001)], *shared] == table(bank, "pissa/rates")
 
 
-def per_parameter(published: Records, stage: int) -> Iterator[float]:
-    states = run(published, technique="zero", stage=stage, ranks=2, offload=False).states
+def per_parameter(published: Records, stage: int, ranks: int = 2) -> Iterator[float]:
+    states = run(published, technique="zero", stage=stage, ranks=ranks, offload=False).states
     for held in (states.parameters_bytes, states.gradients_bytes, states.master_bytes, states.moments_bytes):
         yield held / PARAMETERS
 
@@ -168,3 +168,23 @@ def test_what_two_ranks_keep_is_in_the_records(bank, published):
     """To a hundredth of a byte but for what DeepSpeed pads, which the question leaves out."""
     for stage, row in enumerate(table(bank, "zero/table")):
         assert list(per_parameter(published, stage)) == pytest.approx(row, abs=0.02), stage
+
+
+def test_the_chart_of_what_ranks_keep_is_drawn_from_the_records(bank, published):
+    """Each line's points, read back by the chart's own scale: 16 bytes are 224 units above the ground line."""
+    drawing = (project_data() / "questions" / "zero" / "lines.svg").read_text(encoding="utf-8")
+    ground = float(re.findall(r'd="M60 ([0-9.]+)H', drawing)[0])
+    lines = {
+        name: [(ground - float(point.split(",")[1])) / 14 for point in points.split()]
+        for name, points in re.findall(r'<polyline id="(.)" points="([^"]+)"', drawing)
+    }
+
+    assert {*lines} == {"P", "Q", "R"}
+    for name, stage in (("R", 1), ("P", 2), ("Q", 3)):
+        kept = [sum(per_parameter(published, stage, ranks)) for ranks in (1, 2, 4)]
+        assert lines[name] == pytest.approx(kept, abs=0.03), name
+    for language in ("en", "ja"):
+        stem = bank.questions["zero/lines"][language].stem.source
+        for points in lines.values():
+            for value in points[1:]:
+                assert f"{value:.1f}" in stem, language
