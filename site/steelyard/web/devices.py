@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 from flask import Blueprint, Response, flash, make_response, redirect, render_template, url_for
 from flask_babel import gettext as _
 from werkzeug.wrappers import Response as AnyResponse
 
 from steelyard import store
+from steelyard.web import clock
 from steelyard.web.database import db
 from steelyard.web.learner import become, known_learner
 from steelyard.web.qr import qr
@@ -27,7 +28,7 @@ Page = str | AnyResponse | tuple[str, int]
 @submissions
 def link() -> Page:
     """Show a new link, the only time that anybody sees it: the store keeps its digest alone."""
-    now = datetime.now(UTC)
+    now = clock.now()
     learner = known_learner()
     if learner is None or not store.is_known(db.session, learner):
         flash(_("Nothing is stored about you yet, so there is nothing to continue."))
@@ -51,7 +52,7 @@ def linked() -> AnyResponse:
 @bp.get("/continue/<token>")
 def open(token: str) -> Page:
     """Say what using the link will do. Looking does not use it up, so that a preview of it costs nothing."""
-    learner = store.transfer(db.session, _digest(token), datetime.now(UTC))
+    learner = store.transfer(db.session, _digest(token), clock.now())
     if learner is None:
         return _gone()
     here = known_learner()
@@ -63,7 +64,7 @@ def open(token: str) -> Page:
 @submissions
 def use(token: str) -> Page:
     """Let this browser go on as the learner of the link. What was its own stays with its old learner."""
-    learner = store.use_transfer(db.session, _digest(token), datetime.now(UTC))
+    learner = store.use_transfer(db.session, _digest(token), clock.now())
     db.session.commit()
     if learner is None:
         return _gone()

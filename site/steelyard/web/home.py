@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from functools import lru_cache
 
 from flask import Blueprint, render_template
@@ -10,6 +9,7 @@ from flask import Blueprint, render_template
 from steelyard.bank.checks import contradictions
 from steelyard.bank.model import Bank, Problem
 from steelyard.evidence import Records
+from steelyard.web import clock
 from steelyard.web.filters import scale_low
 from steelyard.web.learner import tallies_by_quiz
 from steelyard.web.review import due
@@ -29,7 +29,7 @@ def index() -> str:
         "home/index.html",
         quizzes=quizzes,
         progress=tallies_by_quiz(),
-        due=len(due(datetime.now(UTC))),
+        due=len(due(clock.now())),
         savings=map,
         low=scale_low([0.0, *(finding.value or 0.0 for saving in map for finding in saving.findings)]),
         problems=() if state().settings.public else _problems(Same(bank), Same(state().records)),

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from flask import Blueprint, current_app, flash, redirect, render_template, request, session, url_for
-from flask_babel import gettext as _
-from flask_babel import lazy_gettext
+from flask_babel import gettext
+from flask_babel import lazy_gettext as _
 from werkzeug.wrappers import Response
 
 from steelyard import store
@@ -31,49 +31,43 @@ class Held:
 
 HELD: Mapping[str, Held] = {
     "learners": Held(
-        lazy_gettext(
-            "That there is a learner: a number drawn at random, and since when. No name, no mail."
-        ),
+        _("That there is a learner: a number drawn at random, and since when. No name, no mail."),
         ("id", "created"),
     ),
     "attempts": Held(
-        lazy_gettext(
-            "Each quiz that you take, and each question that you answer alone: in which mode, and when."
-        ),
+        _("Each quiz that you take, and each question that you answer alone: in which mode, and when."),
         ("id", "learner", "quiz", "mode", "started", "deadline"),
     ),
     "items": Held(
-        lazy_gettext(
-            "Which questions you were asked, in which wording, and the order of their choices."
-        ),
+        _("Which questions you were asked, in which wording, and the order of their choices."),
         ("attempt", "question", "position", "version", "letters"),
     ),
     "answers": Held(
-        lazy_gettext("What you chose, the score, in which language the question stood, and when."),
+        _("What you chose, the score, in which language the question stood, and when."),
         ("id", "attempt", "question", "chosen", "score", "language", "answered"),
     ),
     "undos": Held(
-        lazy_gettext("Which answers you took back in review, and when."),
+        _("Which answers you took back in review, and when."),
         ("answer", "undone"),
     ),
     "guesses": Held(
-        lazy_gettext("Figures that you guessed before answering, what they were compared with, and when."),
+        _("Figures that you guessed before answering, what they were compared with, and when."),
         ("id", "attempt", "question", "claim", "value", "measured", "guessed"),
     ),
     "drafts": Held(
-        lazy_gettext("In an exam: what was ticked at each time it was saved."),
+        _("In an exam: what was ticked at each time it was saved."),
         ("id", "attempt", "question", "chosen", "language", "saved"),
     ),
     "submissions": Held(
-        lazy_gettext("When an exam ended, and whether you handed it in or its time ran out."),
+        _("When an exam ended, and whether you handed it in or its time ran out."),
         ("attempt", "submitted", "by"),
     ),
     "transfers": Held(
-        lazy_gettext("A link to another device: a digest of it, and until when it works."),
+        _("A link to another device: a digest of it, and until when it works."),
         ("digest", "learner", "expires"),
     ),
     "members": Held(
-        lazy_gettext(
+        _(
             "Only if you joined a class: which, when, your pseudonym in it, and extra time in exams. The "
             "instructor of the class sees your answers under that pseudonym."
         ),
@@ -83,17 +77,17 @@ HELD: Mapping[str, Held] = {
 """Every table with rows of a learner. They go when the learner goes."""
 
 OTHERS: Mapping[str, str] = {
-    "versions": lazy_gettext("the wording of each question that was asked"),
-    "remnants": lazy_gettext(
+    "versions": _("the wording of each question that was asked"),
+    "remnants": _(
         "how many deleted answers chose which choices of which wording, in which language, as one sum over "
         "everybody who left"
     ),
-    "instructors": lazy_gettext("names of instructors, and digests of their passwords"),
-    "logins": lazy_gettext("which browsers an instructor is logged in with"),
-    "failed_logins": lazy_gettext(
+    "instructors": _("names of instructors, and digests of their passwords"),
+    "logins": _("which browsers an instructor is logged in with"),
+    "failed_logins": _(
         "failed attempts to log in as an instructor, with the network address that they came from"
     ),
-    "classes": lazy_gettext("names and codes of classes"),
+    "classes": _("names and codes of classes"),
 }
 """Every other table: nothing in it belongs to a learner."""
 
@@ -124,17 +118,13 @@ def confirm() -> str:
 def delete() -> str | Response | tuple[str, int]:
     """Remove everything that is stored about this learner, and end the session."""
     if request.form.get("confirm") != "yes":
-        trouble = _("Nothing was deleted. Tick the box if you mean it.")
+        trouble = gettext("Nothing was deleted. Tick the box if you mean it.")
         return render_template("privacy/delete.html", answers=_answers(), trouble=trouble), 400
     if learner := known_learner():
         store.forget(db.session, learner)
         db.session.commit()
     session.clear()
-    flash(
-        _(
-            "Everything that was stored about you is deleted. Only the counts described here remain."
-        )
-    )
+    flash(_("Everything that was stored about you is deleted. Only the counts described here remain."))
     return redirect(url_for(".show", _anchor="remains"), 303)
 
 

@@ -6,8 +6,9 @@ import csv
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import datetime
 from io import StringIO
+from itertools import chain
 from typing import Any
 
 from flask import Blueprint, Response, flash, redirect, render_template, url_for
@@ -17,9 +18,10 @@ from werkzeug.wrappers import Response as AnyResponse
 from steelyard import exams, store
 from steelyard.grading import counted
 from steelyard.progress import Answered, by_technique, calibration, weeks
+from steelyard.web import clock
 from steelyard.web.database import db
 from steelyard.web.languages import language
-from steelyard.web.learner import known_learner
+from steelyard.web.learner import known_learner, tallies_by_quiz
 from steelyard.web.state import state
 
 bp = Blueprint("progress", __name__)
@@ -36,7 +38,8 @@ def show() -> str:
     learner = known_learner()
     if learner is None or not store.is_known(db.session, learner):
         return render_template("progress/none.html")
-    sealed = _sealed(learner, datetime.now(UTC))
+    tallies = chain.from_iterable(tallies_by_quiz().values())
+    sealed = _sealed(learner, clock.now())
     techniques = by_technique(_counted(store.answered(db.session, learner, sealed)), _techniques)
     return render_template(
         "progress/show.html",
@@ -45,9 +48,8 @@ def show() -> str:
         calibration=calibration(store.guessed(db.session, learner, sealed)),
         title=_title,
         guesses_shown=GUESSES,
-        tallies=store.tallies(db.session, learner)[:ATTEMPTS],
+        tallies=sorted(tallies, key=lambda tally: tally.started, reverse=True)[:ATTEMPTS],
         quizzes=state().bank.quizzes,
-        sealed=sealed,
         answers=store.count_answers(db.session, learner),
     )
 
@@ -95,7 +97,7 @@ _Rows = dict[str, list[dict[str, Any]]]
 
 
 def _attachment(suffix: str, kind: str, write: Callable[[_Rows, datetime], str]) -> AnyResponse:
-    now = datetime.now(UTC)
+    now = clock.now()
     learner = known_learner()
     if learner is None or not store.is_known(db.session, learner):
         flash(_("Nothing is stored about you, so there is nothing to download."))

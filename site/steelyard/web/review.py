@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from flask import Blueprint, abort, flash, redirect, render_template, request, url_for
 from flask_babel import gettext as _
@@ -11,6 +11,7 @@ from werkzeug.wrappers import Response
 
 from steelyard import store
 from steelyard.review import Scheduled, schedule
+from steelyard.web import clock
 from steelyard.web.database import db
 from steelyard.web.languages import language
 from steelyard.web.learner import known_learner, learner_id
@@ -41,7 +42,7 @@ def due(now: datetime) -> list[Scheduled]:
 @bp.get("/review")
 def show() -> str:
     """Say what is due, and what will be."""
-    now = datetime.now(UTC)
+    now = clock.now()
     bank = state().bank
     all = scheduled()
     due = [found for found in all if found.is_due(now)]
@@ -56,7 +57,7 @@ def show() -> str:
 @bp.get("/review/next")
 def next_due() -> Response:
     """Go to the question that has been due for longest; to the overview when none is left."""
-    found = next(iter(due(datetime.now(UTC))), None)
+    found = next(iter(due(clock.now())), None)
     if found is None:
         return redirect(url_for(".show"))
     return redirect(url_for("questions.show", id=found.question, mode="review"))
@@ -71,7 +72,7 @@ def take_back() -> Response:
         abort(400)
     found = store.reviewed(db.session, attempt, learner_id()) or abort(404)
     if found.is_latest:
-        store.take_back(db.session, found.answer, datetime.now(UTC))
+        store.take_back(db.session, found.answer, clock.now())
         db.session.commit()
         flash(_("The answer was taken back, and the question is due as it was before."))
     elif not found.taken_back:
