@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from datetime import datetime, tzinfo
+from datetime import UTC, datetime, tzinfo
 from pathlib import Path
 
 import pytest
@@ -30,6 +30,7 @@ def _chance_and_clock_stand_still(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("os.urandom", lambda size: bytes(size))
     monkeypatch.setattr("secrets.token_hex", lambda size: ("0123456789abcdef" * size)[: 2 * size])
     monkeypatch.setattr(time, "time", lambda: 1_800_000_000.0)
+    monkeypatch.setattr("steelyard.web.clock.now", lambda: datetime(2027, 1, 1, tzinfo=UTC))
     for module in ("flask.sessions", "werkzeug.http"):
         monkeypatch.setattr(f"{module}.datetime", _Still)
 
@@ -70,6 +71,32 @@ class Visitor:
         for method in ("HEAD", "OPTIONS", "DELETE"):
             self.visit(method, f"/questions/{id}")
 
+    def exam(self) -> None:
+        """Take an exam-only quiz and hand it in: neither before nor, until it has closed, after that is it told."""
+        start = self.visit("GET", "/quizzes/final")
+        asked = self.visit("POST", "/quizzes/final", **start.hidden).response.location
+        assert asked, "the exam did not start"
+        attempt = asked.partition("attempt=")[2]
+        for id in ("final/one", "final/two"):
+            url = f"/questions/{id}?attempt={attempt}"
+            page = self.visit("GET", url)
+            assert page.choices, "the exam does not ask"
+            self.visit("GET", f"/questions/{id}")
+            self.visit("POST", url, **{**page.hidden, "csrf_token": "stale"}, choice="A")
+            for letter in "ABCDZ":
+                self.visit("POST", f"/attempts/{attempt}/drafts/{id}", **page.hidden, choice=letter)
+                self.visit("POST", url, **page.hidden, choice=letter)
+                self.visit("GET", f"{url}&lang=ja")
+        sheet = self.visit("GET", f"/attempts/{attempt}")
+        self.visit("GET", f"/attempts/{attempt}?confirm=1")
+        self.visit("POST", f"/attempts/{attempt}/submit", csrf_token="stale")
+        for _ in range(2):
+            self.visit("POST", f"/attempts/{attempt}/submit", **sheet.hidden)
+        self.visit("POST", f"/attempts/{attempt}/retake", **sheet.hidden)
+        self.visit("POST", f"/attempts/{attempt}/drafts/final/one", **page.hidden, choice="B")
+        for url in ("/", "/quizzes/final", f"/attempts/{attempt}", asked):
+            self.visit("GET", url)
+
     def everything(self) -> None:
         self.visit("GET", "/")
         quiz = self.visit("GET", "/quizzes/quiz")
@@ -81,9 +108,13 @@ class Visitor:
         for url in ("/", "/quizzes/quiz", f"/attempts/{ATTEMPT}", *pages):
             self.visit("GET", url)
             self.visit("GET", f"{url}?lang=ja")
+        self.exam()
         for url in (f"/runs/{_run(self.app)}", "/results.schema.json", "/static/css/base.css", "/healthz"):
             self.visit("GET", url)
         self.visit("GET", "/nowhere")
+        for rule in self.app.url_map.iter_rules():  # whatever sums up what was done, with an exam handed in
+            if not rule.arguments and "GET" in (rule.methods or ()):
+                self.visit("GET", rule.rule)
         missed = {rule.endpoint for rule in self.app.url_map.iter_rules()} - self.endpoints
         assert not missed, f"visit these too: {missed}"
 
@@ -104,11 +135,10 @@ def sent(settings: Settings, make_app, tmp_path: Path) -> Callable[..., dict]:
         title: str = "",
     ) -> dict:
         root = tmp_path / f"bank{len(list(tmp_path.iterdir()))}"
-        folder = root / "questions" / "quiz"
-        folder.mkdir(parents=True)
-        for name, key in zip(("one", "two"), keys, strict=True):
+        for name, key in zip(("quiz/one", "quiz/two", "final/one", "final/two"), keys * 2, strict=True):
+            (root / "questions" / name).parent.mkdir(parents=True, exist_ok=True)
             said = {letter: feedback.format(letter=letter) for letter in "ABCD"}
-            type = "multiple" if name == "one" else "single"
+            type = "multiple" if name.endswith("one") else "single"
             text = question_text(
                 name + title,
                 key=key,
@@ -117,7 +147,9 @@ def sent(settings: Settings, make_app, tmp_path: Path) -> Callable[..., dict]:
                 type=type,
                 scoring="each-answer",
             )
-            (folder / f"{name}.en.md").write_text(text, encoding="utf-8")
+            (root / "questions" / f"{name}.en.md").write_text(text, encoding="utf-8")
+        final = "---\nexam: only\nminutes: 30\ncloses: 2027-01-02T00:00Z\n---\n# The final\n"
+        (root / "questions" / "final" / "_quiz.en.md").write_text(final, encoding="utf-8")
         for technique, peak in (("baseline", 1000), ("lora", 750)):
             make_record(technique, peak=peak).write(root / "results" / "cpu")
         place = {"data": root, "questions": root / "questions", "results": root / "results"}
