@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
-import socket
-import subprocess
-import tempfile
 from collections.abc import Callable, Iterator
-from itertools import count
+from contextlib import ExitStack
 from pathlib import Path
 
-import psycopg
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient, FlaskCliRunner
 
 from bank_files import write_bank
+from postgresql import server
 from records import make_record
 from steelyard.evidence import Records
 from steelyard.settings import Settings, project_data, sqlite_url
@@ -95,67 +91,17 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     return url
 
 
-_numbers = count(1)
-
-
 @pytest.fixture(scope="session")
 def postgresql() -> Iterator[Callable[[], str]]:
     """A function that makes an empty database on a server of the tests' own, and returns its URL."""
-    programs = _programs()
-    if programs is None:
-        message = (
-            "PostgreSQL's server programs (initdb, pg_ctl) are not installed: apt-get install postgresql"
-        )
-        if os.environ.get("CI") == "true":
-            pytest.fail(message)
-        pytest.skip(message)
-    # initdb refuses to run as root.
-    account = {"user": "nobody", "group": "nogroup", "extra_groups": []} if _is_root() else {}
-    folder = Path(tempfile.mkdtemp(prefix="steelyard-postgresql-"))
-    folder.chmod(0o711)
-    data = folder / "data"
-    data.mkdir()
-    if account:
-        shutil.chown(data, "nobody", "nogroup")
-
-    def run(program: str, *arguments: str) -> None:
-        command = [str(programs / program), "-D", str(data), *arguments]
-        log = folder / "log"
-        with log.open("w") as out:  # a file: the server would hold a pipe open
-            done = subprocess.run(command, cwd=data, stdout=out, stderr=out, check=False, **account)
-        assert done.returncode == 0, log.read_text()
-
-    port = _free_port()
-    run("initdb", "--username=steelyard", "--auth=trust", "--no-sync", "--encoding=UTF8", "--locale=C")
-    options = f"-p {port} -h 127.0.0.1 -c unix_socket_directories='' -c fsync=off"
-    run("pg_ctl", "--wait", "--log", str(data / "server.log"), "-o", options, "start")
-    server = f"postgresql://steelyard@127.0.0.1:{port}"
-
-    def make() -> str:
-        name = f"test_{next(_numbers)}"
-        with psycopg.connect(f"{server}/postgres", autocommit=True) as connection:
-            connection.execute(f"CREATE DATABASE {name}")
-        return f"{server.replace('postgresql', 'postgresql+psycopg')}/{name}"
-
-    yield make
-    run("pg_ctl", "--wait", "--mode=immediate", "stop")
-    shutil.rmtree(folder)
-
-
-def _programs() -> Path | None:
-    if (found := shutil.which("initdb")) is not None:
-        return Path(found).resolve().parent
-    folders = Path("/usr/lib/postgresql").glob("*/bin/initdb")
-    return max((path.parent for path in folders), default=None, key=lambda path: int(path.parent.name))
-
-
-def _is_root() -> bool:
-    return hasattr(os, "geteuid") and os.geteuid() == 0
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
+    with ExitStack() as stack:
+        try:
+            make = stack.enter_context(server(durable=False))
+        except FileNotFoundError as missing:
+            if os.environ.get("CI") == "true":
+                pytest.fail(str(missing))
+            pytest.skip(str(missing))
+        yield make
 
 
 @pytest.fixture

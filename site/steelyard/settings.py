@@ -16,6 +16,8 @@ STEELYARD_PUBLIC                 `1`: strangers reach this site, so      `0`
 STEELYARD_HTTPS                  `1`: cookies travel only over https     as STEELYARD_PUBLIC
 STEELYARD_TRUSTED_HOSTS          host names this site answers to, with   the local machine's names; when
                                  commas between                          public, it has to be set
+STEELYARD_PROXIES                how many proxies stand before the site; `0`
+                                 each has to add to X-Forwarded-For
 STEELYARD_EDIT_URL               link to a line of a question's file;    none: the file is only named
                                  `{path}` and `{line}` are filled in
 STEELYARD_REPORT_URL             link by which a problem of a question   none
@@ -24,8 +26,9 @@ STEELYARD_REPORT_URL             link by which a problem of a question   none
 
 A public site runs `steelyard serve --public` once, which checks the settings and brings the database up to
 date, and then the command that this prints. Several machines share one PostgreSQL (`postgresql://…`). What a
-learner may send in a minute is counted by each worker for itself: four workers let up to four times as much
-through.
+learner and an address may send in a minute (`steelyard.web.security`) is counted by each worker for itself:
+four workers let up to four times as much through. Behind a proxy every visitor seems to come from the proxy's
+address unless STEELYARD_PROXIES says how many there are; one too many, and visitors can name any address.
 
 A classroom on a local network, without https, sets STEELYARD_HTTPS=0 and names the address that the class
 types in STEELYARD_TRUSTED_HOSTS. Whoever can listen on that network can then read along.
@@ -34,6 +37,7 @@ types in STEELYARD_TRUSTED_HOSTS. Whoever can listen on that network can then re
 from __future__ import annotations
 
 import os
+import re
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -68,6 +72,7 @@ class Settings:
     public: bool = False
     https: bool = False
     trusted_hosts: tuple[str, ...] = LOCAL_HOSTS
+    proxies: int = 0
     edit_url: str | None = None
     report_url: str | None = None
 
@@ -95,6 +100,12 @@ class Settings:
                 raise SettingsError(f"{PREFIX}{name} is {value!r}; it can be 0 or 1")
             return value == "1"
 
+        def number(name: str) -> int:
+            value = text(name) or "0"
+            if not re.fullmatch("[0-9]{1,2}", value):
+                raise SettingsError(f"{PREFIX}{name} is {value!r}; it can be a whole number from 0 to 99")
+            return int(value)
+
         shipped = project_data()
         data = folder("DATA", default_data_folder(environ))
         public = switch("PUBLIC", False)
@@ -110,6 +121,7 @@ class Settings:
             public=public,
             https=switch("HTTPS", public),
             trusted_hosts=hosts or (() if public else LOCAL_HOSTS),
+            proxies=number("PROXIES"),
             edit_url=text("EDIT_URL"),
             report_url=text("REPORT_URL"),
         )

@@ -50,6 +50,7 @@ def test_every_variable_is_read():
             "STEELYARD_PUBLIC": "1",
             "STEELYARD_HTTPS": "0",
             "STEELYARD_TRUSTED_HOSTS": "a.example, b.example",
+            "STEELYARD_PROXIES": "1",
             "STEELYARD_EDIT_URL": "https://a.example/{path}",
             "STEELYARD_REPORT_URL": "https://a.example/new",
         }
@@ -66,6 +67,7 @@ def test_every_variable_is_read():
         public=True,
         https=False,
         trusted_hosts=("a.example", "b.example"),
+        proxies=1,
         edit_url="https://a.example/{path}",
         report_url="https://a.example/new",
     )
@@ -75,6 +77,7 @@ def test_every_variable_is_read():
     ("variables", "words"),
     [
         ({"STEELYARD_PUBLIC": "yes"}, "can be 0 or 1"),
+        ({"STEELYARD_PROXIES": "-1"}, "whole number"),
         ({"STEELYARD_QUESTION": "/x"}, "STEELYARD_QUESTION is not a setting"),
         ({"STEELYARD_DATABASE_URL": "nonsense"}, "STEELYARD_DATABASE_URL"),
         ({"STEELYARD_DATABASE_URL": "mysql://x/y"}, "SQLite or PostgreSQL"),

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from flask import Flask, Response, request, session
+from collections.abc import Callable
+from ipaddress import ip_address, ip_network
+from typing import Any, TypeVar
+
+from flask import Flask, Response, request
 from flask_limiter import Limiter
 from flask_limiter.util import get_remote_address
 from flask_wtf import CSRFProtect
+from werkzeug.middleware.proxy_fix import ProxyFix
 
 from steelyard.settings import Settings
+from steelyard.web.learner import is_written, known_learner
 
 MAX_FORM_BYTES = 64 * 1024
 MAX_FORM_PARTS = 200
@@ -38,14 +44,61 @@ HEADERS = {
 csrf = CSRFProtect()
 
 
-def sender() -> str:
-    """Return whose submissions are counted: the learner's, and before there is one the address's."""
-    return str(session.get("learner") or get_remote_address())
+# ---- limits -----------------------------------------------------------------------------------------------
+
+# Counted by each worker for itself: four workers let up to four times as much through, and a restart forgets.
+LEARNER = "60 per minute"
+DRAFTS = "120 per minute"  # a script saves each change in an exam
+NEWCOMERS = "600 per minute"
+ADDRESS = "6000 per minute"
+
+View = TypeVar("View", bound=Callable[..., Any])
 
 
-# The counters are per worker: two workers let twice as much through, and a restart forgets.
-limiter = Limiter(key_func=sender, storage_uri="memory://", headers_enabled=False)
-submissions = limiter.shared_limit("60 per minute", scope="submissions")
+def address() -> str:
+    """Return where a request comes from; of IPv6 the /64, since one machine can have all of it."""
+    given = get_remote_address()
+    try:
+        found = ip_address(given.partition("%")[0])
+    except ValueError:  # a proxy may name a visitor otherwise
+        return given
+    return str(found if found.version == 4 else ip_network((found, 64), strict=False))
+
+
+limiter = Limiter(key_func=address, storage_uri="memory://", headers_enabled=False)
+
+
+def _limited(each: str, scope: str) -> Callable[[View], View]:
+    """Return a decorator for views that write: it counts per learner, and then per address.
+
+    A learner is known by a signed cookie, and a new cookie costs nothing. So whoever is not in the store yet
+    counts for their address as well, by a limit that a class which joins and starts at once stays far below,
+    and that a script which drops its cookie does not get past. Identities saved up are bounded by the limit
+    of all that one address sends.
+    """
+    limits = (
+        limiter.shared_limit(
+            each,
+            scope=scope,
+            key_func=lambda: known_learner() or "",
+            exempt_when=lambda: known_learner() is None,
+        ),
+        limiter.shared_limit(NEWCOMERS, scope="newcomers", key_func=address, exempt_when=is_written),
+        limiter.shared_limit(ADDRESS, scope="address", key_func=address),
+    )
+
+    def decorate(view: View) -> View:
+        for limit in limits:
+            view = limit(view)
+        return view
+
+    return decorate
+
+
+submissions = _limited(LEARNER, "submissions")
+drafts = _limited(DRAFTS, "drafts")
+
+# ---- the application --------------------------------------------------------------------------------------
 
 
 def init_app(app: Flask, settings: Settings) -> None:
@@ -66,6 +119,9 @@ def init_app(app: Flask, settings: Settings) -> None:
     )
     csrf.init_app(app)
     limiter.init_app(app)
+    if settings.proxies:
+        seen_through = ProxyFix(app.wsgi_app, x_for=settings.proxies, x_proto=settings.proxies)
+        app.wsgi_app = seen_through  # type: ignore[method-assign]
 
     @app.after_request
     def headers(response: Response) -> Response:
