@@ -29,6 +29,7 @@ class _Still(datetime):
 def _chance_and_clock_stand_still(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("os.urandom", lambda size: bytes(size))
     monkeypatch.setattr("secrets.token_hex", lambda size: ("0123456789abcdef" * size)[: 2 * size])
+    monkeypatch.setattr("secrets.token_urlsafe", lambda size: ATTEMPT)
     monkeypatch.setattr(time, "time", lambda: 1_800_000_000.0)
     monkeypatch.setattr("steelyard.web.clock.now", lambda: datetime(2027, 1, 1, tzinfo=UTC))
     for module in ("flask.sessions", "werkzeug.http"):
@@ -97,6 +98,18 @@ class Visitor:
         for url in ("/", "/quizzes/final", f"/attempts/{attempt}", asked):
             self.visit("GET", url)
 
+    def data(self) -> None:
+        """Look at what is kept of an exam handed in, take it along, and leave: before it has closed."""
+        form = self.visit("GET", "/progress").hidden
+        for url in ("/progress/export.json", "/progress/export.csv", "/review", "/privacy?lang=ja"):
+            self.visit("GET", url)
+        self.visit("POST", "/review/take-back", **form, attempt=ATTEMPT)
+        self.visit("POST", "/progress/continue", **form)
+        link = f"/continue/{ATTEMPT}"
+        for method in ("GET", "POST"):
+            self.visit(method, link, **form)
+        self.visit("POST", "/progress/delete", **form)
+
     def everything(self) -> None:
         self.visit("GET", "/")
         quiz = self.visit("GET", "/quizzes/quiz")
@@ -109,6 +122,7 @@ class Visitor:
             self.visit("GET", url)
             self.visit("GET", f"{url}?lang=ja")
         self.exam()
+        self.data()
         for url in (f"/runs/{_run(self.app)}", "/results.schema.json", "/static/css/base.css", "/healthz"):
             self.visit("GET", url)
         self.visit("GET", "/nowhere")

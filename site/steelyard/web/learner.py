@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Iterable
 from dataclasses import replace
 
 from flask import Flask, Response, g, request, session
 
 from steelyard import exams, store
+from steelyard.grading import total
 from steelyard.web import clock
 from steelyard.web.database import db
 from steelyard.web.state import state
 
 _KEY = "learner"
+TURN = "turn"
+"""In the session: how many lone questions it has answered; see `steelyard.web.questions`."""
 _WRITTEN = "written"
 """In the session once the learner is in the store, so that one who left is not taken for one who is new."""
 
@@ -45,15 +49,20 @@ def is_written() -> bool:
 
 
 def become(learner: str) -> None:
-    """Let this browser go on as this learner, as far as it is known from the cookie, and forget who it was.
+    """Let this browser go on as this learner, and forget who it was.
 
     Lone questions are counted from a number drawn at random, so that two devices never mean the same attempt.
     """
-    session.clear()
     session[_KEY] = learner
     session[_WRITTEN] = True
-    session["turn"] = int(secrets.token_hex(6), 16)
+    session[TURN] = int(secrets.token_hex(6), 16)
     session.permanent = True
+
+
+def leave() -> None:
+    """Let this browser forget its learner. An instructor who is logged in with it stays so."""
+    for key in (_KEY, _WRITTEN, TURN):
+        session.pop(key, None)
 
 
 def tallies_by_quiz() -> dict[str, list[store.Tally]]:
@@ -71,12 +80,28 @@ def tallies_by_quiz() -> dict[str, list[store.Tally]]:
         tallies = store.tallies(db.session, session[_KEY])
     taken = {tally.quiz for tally in tallies if tally.mode == "exam"}
     sealed = exams.sealed(db.session, state().bank, taken, now)
+    regraded = store.scores(db.session, session[_KEY], state().bank.regraded)
     by_quiz: dict[str, list[store.Tally]] = {}
     for tally in tallies:
         if tally.mode == "exam" and tally.quiz in sealed:
             tally = replace(tally, score=0.0, sealed=True)
+        elif tally.attempt in regraded and not tally.is_open:
+            tally = _recounted(tally, regraded[tally.attempt])
         by_quiz.setdefault(tally.quiz, []).append(tally)
     return by_quiz
+
+
+def _recounted(tally: store.Tally, scores: Iterable[tuple[str, float]]) -> store.Tally:
+    """Return a tally in which the answers to regraded questions count what they count now."""
+    pairs = [(score, state().bank.regrade(question)) for question, score in scores]
+    before, now = total((score, None) for score, _ in pairs), total(pairs)
+    gone = before.maximum - now.maximum
+    return replace(
+        tally,
+        items=tally.items - gone,
+        answers=tally.answers - gone,
+        score=tally.score - before.score + now.score,
+    )
 
 
 def init_app(app: Flask) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from flask import Blueprint, current_app, flash, redirect, render_template, request, session, url_for
+from flask import Blueprint, current_app, flash, redirect, render_template, request, url_for
 from flask_babel import gettext
 from flask_babel import lazy_gettext as _
 from werkzeug.wrappers import Response
@@ -14,7 +14,7 @@ from steelyard import store
 from steelyard.web.database import db
 from steelyard.web.devices import VALID
 from steelyard.web.languages import YEAR
-from steelyard.web.learner import known_learner
+from steelyard.web.learner import known_learner, leave
 from steelyard.web.security import submissions
 
 bp = Blueprint("privacy", __name__)
@@ -123,7 +123,7 @@ def delete() -> str | Response | tuple[str, int]:
     if learner := known_learner():
         store.forget(db.session, learner)
         db.session.commit()
-    session.clear()
+    leave()
     flash(_("Everything that was stored about you is deleted. Only the counts described here remain."))
     return redirect(url_for(".show", _anchor="remains"), 303)
 

@@ -11,7 +11,9 @@ from io import StringIO
 from itertools import chain
 from typing import Any
 
+from babel.dates import format_skeleton
 from flask import Blueprint, Response, flash, redirect, render_template, url_for
+from flask_babel import get_locale
 from flask_babel import gettext as _
 from werkzeug.wrappers import Response as AnyResponse
 
@@ -47,6 +49,7 @@ def show() -> str:
         weeks=weeks(techniques, WEEKS),
         calibration=calibration(store.guessed(db.session, learner, sealed)),
         title=_title,
+        short=lambda day: format_skeleton("yMMMd", day, locale=get_locale()),
         guesses_shown=GUESSES,
         tallies=sorted(tallies, key=lambda tally: tally.started, reverse=True)[:ATTEMPTS],
         quizzes=state().bank.quizzes,

@@ -13,12 +13,12 @@ from werkzeug.wrappers import Response
 
 from steelyard import store
 from steelyard.bank.model import Question, slug_of
-from steelyard.grading import grade
+from steelyard.grading import counted, grade
 from steelyard.store import Edition, Seat, Sitting
 from steelyard.web import clock, exams
 from steelyard.web.database import db
 from steelyard.web.languages import language
-from steelyard.web.learner import learner_id
+from steelyard.web.learner import TURN, learner_id
 from steelyard.web.order import shuffled
 from steelyard.web.percent import parse_percent
 from steelyard.web.present import Shown, pinned, shown
@@ -138,8 +138,10 @@ def _open(id: str, sitting: Sitting | None, attempt: str | None = None) -> _Plac
         abort(404)
     if seat:
         edition = pinned(seat)
-    elif twins := state().bank.questions.get(id):
+    elif twins := state().bank.practice.get(id):
         edition = Edition(twins)
+    elif state().bank.regrade(id):
+        abort(Response(render_template("questions/regraded.html"), 410, mimetype="text/html"))
     else:
         abort(_missing(id))
     attempt = sitting.id if sitting else attempt or _next_attempt(id)
@@ -159,12 +161,12 @@ def _missing(id: str) -> int | Response:
 
 def _next_attempt(id: str) -> str:
     """Return the id of the attempt that begins if this question is answered alone; the same until it is."""
-    turn = session.get("turn", 0)
+    turn = session.get(TURN, 0)
     return hashlib.sha256(f"{learner_id()}/{turn}/{id}".encode()).hexdigest()[:32]
 
 
 def _turn() -> None:
-    session["turn"] = session.get("turn", 0) + 1
+    session[TURN] = session.get(TURN, 0) + 1
 
 
 # ---- asking ---------------------------------------------------------------------------------------------
@@ -247,12 +249,15 @@ def _record(place: _Place, chosen: frozenset[str]) -> bool:
 def _tell(place: _Place) -> str:
     assert place.sitting is not None and place.seat is not None
     chosen = frozenset(place.seat.chosen or "")
+    regrade = state().bank.regrade(place.question.id)
     return render_template(
         "questions/tell.html",
         place=place,
         quiz=_quiz(place),
         chosen=chosen,
         grade=grade(place.question, chosen),
+        regrade=regrade,
+        counts=counted(place.seat.score, regrade),
         found=len(chosen & place.question.key),
         wrong=len(chosen - place.question.key),
         next=place.sitting.after(place.question.id) if place.sitting.mode == "exam" else place.sitting.next,
