@@ -318,8 +318,15 @@ class Bank:
 
     @cached_property
     def practice(self) -> Mapping[str, Mapping[str, Question]]:
-        """The questions for everybody to see, practise and review: all but those of exam-only quizzes."""
-        return {id: twins for id, twins in self.questions.items() if not self.is_exam_only(id)}
+        """The questions for everybody to see, practise and review.
+
+        All but those of exam-only quizzes, and those that are asked no more because they are regraded.
+        """
+        return {
+            id: twins
+            for id, twins in self.questions.items()
+            if not self.is_exam_only(id) and not self.regrade(id)
+        }
 
     def is_exam_only(self, question_id: str) -> bool:
         """Return whether only those who take its quiz as an exam may see this question."""
@@ -329,6 +336,11 @@ class Bank:
     def question(self, question_id: str, language: str) -> Question | None:
         """Return the question in this language, else in English, else in any; None without such an id."""
         return _pick(self.questions.get(question_id, {}), language)
+
+    @cached_property
+    def regraded(self) -> frozenset[str]:
+        """The ids of the questions that turned out broken."""
+        return frozenset(id for id in self.questions if self.regrade(id))
 
     def regrade(self, question_id: str) -> Regrade | None:
         """Return how the answers to a question are regraded, as its file says now."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -215,6 +215,20 @@ def edition(session: Session, digest: str) -> Edition:
 def tallies(session: Session, learner: str) -> list[Tally]:
     """Return this learner's attempts at quizzes, the latest first, by one statement."""
     return [Tally(**row._mapping) for row in session.execute(_TALLIES, {"learner": learner})]
+
+
+def scores(session: Session, learner: str, questions: Collection[str]) -> dict[str, list[tuple[str, float]]]:
+    """Return how this learner's answers to some questions were graded: attempt → questions with scores."""
+    found: dict[str, list[tuple[str, float]]] = {}
+    if questions:
+        statement = (
+            sa.select(Answer.attempt, Answer.question, Answer.score)
+            .join(Attempt, Attempt.id == Answer.attempt)
+            .where(Attempt.learner == learner, Answer.question.in_(questions))
+        )
+        for row in session.execute(statement):
+            found.setdefault(row.attempt, []).append((row.question, row.score))
+    return found
 
 
 _ID = re.compile("[0-9a-f]{32}")

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from flask import Blueprint, abort, redirect, render_template, url_for
 
 from steelyard import store
+from steelyard.bank.model import Regrade
+from steelyard.grading import counted, total
 from steelyard.store import Seat, Sitting
 from steelyard.web import clock, exams
 from steelyard.web.database import db
@@ -29,6 +31,12 @@ class Line:
 
     seat: Seat
     shown: Shown
+    regrade: Regrade | None
+
+    @property
+    def counts(self) -> float | None:
+        """What the answer counts now; None when it counts in no total."""
+        return counted(self.seat.score, self.regrade)
 
 
 @dataclass(frozen=True)
@@ -55,14 +63,18 @@ def show(id: str) -> exams.Page:
         return redirect(url_for("questions.show", id=sitting.next.question, attempt=id))
     if exams.is_sealed(sitting):
         return exams.handed_in(sitting)
-    lines = [Line(seat, shown(pinned(seat), language())) for seat in sitting.seats]
+    bank = state().bank
+    lines = [
+        Line(seat, shown(pinned(seat), language()), bank.regrade(seat.question)) for seat in sitting.seats
+    ]
     return render_template(
         "attempts/show.html",
         sitting=sitting,
-        quiz=state().bank.quizzes.get(sitting.quiz or ""),
+        quiz=bank.quizzes.get(sitting.quiz or ""),
         lines=lines,
+        total=total((line.seat.score, line.regrade) for line in lines),
         techniques=by_technique(lines),
-        practice=state().bank.practice,
+        practice=bank.practice,
         retake=_wrong(sitting),
     )
 
@@ -92,12 +104,10 @@ def retake(id: str) -> exams.Page:
 
 
 def _wrong(sitting: Sitting) -> list[str]:
-    """Return what can be practised again: not fully right, still in the bank, and no exam's secret."""
+    """Return what can be practised again: not fully right, still asked, and no exam's secret."""
     bank = state().bank
     return [
-        seat.question
-        for seat in sitting.seats
-        if (seat.score or 0.0) < 1 and seat.question in bank.practice and not bank.regrade(seat.question)
+        seat.question for seat in sitting.seats if (seat.score or 0.0) < 1 and seat.question in bank.practice
     ]
 
 
@@ -105,8 +115,10 @@ def by_technique(lines: Iterable[Line]) -> list[TechniqueScore]:
     """Return the score of each technique that the questions name, the weakest first."""
     sums: dict[str, tuple[float, int]] = {}
     for line in lines:
+        if line.counts is None:
+            continue
         for technique in line.shown.question.techniques:
             score, questions = sums.get(technique, (0.0, 0))
-            sums[technique] = (score + (line.seat.score or 0.0), questions + 1)
+            sums[technique] = (score + line.counts, questions + 1)
     scores = [TechniqueScore(technique, *sum) for technique, sum in sums.items()]
     return sorted(scores, key=lambda found: (found.score / found.questions, found.technique))

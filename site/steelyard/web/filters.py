@@ -26,6 +26,7 @@ def init_app(app: Flask, settings: Settings) -> None:
         how=how,
         percent=numbers.percent,
         points=points,
+        points_exact=points_exact,
         scale_low=scale_low,
         selection=selection,
         technique=cards.title,
@@ -40,6 +41,11 @@ def init_app(app: Flask, settings: Settings) -> None:
 def points(score: float) -> str:
     """Return a sum of scores with at most one decimal: `4`, `4.5`."""
     return format_decimal(score, format="0.#", locale=get_locale())
+
+
+def points_exact(score: float) -> str:
+    """Return the score of one question with at most two decimals: `1`, `0.5`, `0.67`."""
+    return format_decimal(score, format="0.##", locale=get_locale())
 
 
 def two_decimals(value: float) -> str:

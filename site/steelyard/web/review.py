@@ -31,7 +31,7 @@ def scheduled() -> list[Scheduled]:
         return []
     bank = state().bank
     answered = schedule(store.given(db.session, learner))
-    return [each for each in answered if each.question in bank.practice and not bank.regrade(each.question)]
+    return [each for each in answered if each.question in bank.practice]
 
 
 def due(now: datetime) -> list[Scheduled]:
