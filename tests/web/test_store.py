@@ -12,6 +12,7 @@ from flask import Flask
 
 from steelyard import store
 from steelyard.settings import Settings
+from steelyard.store.writing import add
 from steelyard.web.database import alembic, db
 
 NOW = datetime(2027, 1, 1, 12, tzinfo=timezone(timedelta(hours=9)))
@@ -83,6 +84,17 @@ def test_a_learner_takes_everything_along_when_removed(app):
         }
 
     assert left == {"attempts": 0, "items": 0, "answers": 0, "guesses": 0, "versions": 1}
+
+
+def test_a_row_that_is_there_already_is_not_said_to_be_added(app):
+    learner = {"id": "a" * 32, "created": NOW}
+    attempt = {"id": "1" * 32, "learner": "a" * 32, "quiz": None, "mode": "exam", "started": NOW}
+    end = {"attempt": "1" * 32, "submitted": NOW, "by": "learner"}
+    rows = [(store.Learner, learner), (store.Attempt, attempt), (store.Submission, end)]
+    with app.app_context():
+        said = [[add(db.session, table, **row) for _ in range(2)] for table, row in rows]
+
+    assert said == [[True, False]] * 3
 
 
 def test_a_version_that_was_never_stored_is_not_found(app):

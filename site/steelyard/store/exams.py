@@ -68,8 +68,8 @@ def save_draft(
         ~sa.exists().where(Submission.attempt == attempt),
     )
     columns = ["attempt", "question", "chosen", "language", "saved"]
-    result = session.execute(sa.insert(Draft).from_select(columns, item))
-    return bool(getattr(result, "rowcount", 0))
+    added = session.execute(sa.insert(Draft).from_select(columns, item).returning(Draft.id))
+    return added.first() is not None
 
 
 def lock(session: Session, attempt: str, learner: str) -> datetime | None:

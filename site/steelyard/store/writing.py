@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
@@ -19,5 +20,7 @@ def insert(session: Session, table: type[Base]) -> sqlite.Insert | postgresql.In
 
 def add(session: Session, table: type[Base], **values: Any) -> bool:
     """Insert a row unless an equal key is there; say whether it was inserted."""
-    result = session.execute(insert(session, table).values(**values).on_conflict_do_nothing())
-    return bool(getattr(result, "rowcount", 0))
+    key = sa.inspect(table).primary_key
+    # The row that comes back is the one that was inserted; not every driver counts the rows of an insertion.
+    added = session.execute(insert(session, table).values(**values).on_conflict_do_nothing().returning(*key))
+    return added.first() is not None

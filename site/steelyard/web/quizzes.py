@@ -96,7 +96,8 @@ def planned(editions: Iterable[tuple[str, store.Edition]], attempt: str) -> list
 
 def _minutes(quiz: Quiz) -> int | None:
     """Return the time limit of the exam in minutes, with the extra time of this learner."""
-    learner = known_learner()
+    # An exam-only quiz is taken once: two clicks of somebody new on its button have to be one learner's.
+    learner = learner_id() if quiz.exam.only else known_learner()
     if quiz.exam.minutes is None or learner is None:
         return quiz.exam.minutes
     return quiz.exam.minutes * (100 + extra_percent(db.session, learner)) // 100
