@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from flask import Flask, current_app, render_template, request
+from flask import Flask, current_app, render_template
 from flask_babel import gettext as _
 from flask_wtf.csrf import CSRFError
 from werkzeug.exceptions import HTTPException, SecurityError
@@ -48,11 +48,6 @@ def _words(error: HTTPException, code: int) -> tuple[str, str]:
             "Go back, reload the page, and send it again."
         )
     match code:
-        case 404 if request.blueprint == "attempts":
-            return _("This attempt is not here"), _(
-                "It belongs to another browser, or was deleted with its learner's answers. "
-                "The start page lists every quiz."
-            )
         case 404:
             return _("There is no such page"), _(
                 "It may have been moved or renamed. The start page lists every quiz."
