@@ -6,7 +6,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 import click
 
-from steelyard.cli import check, instructor, serve
+from steelyard.cli import check, exchange, instructor, serve
 
 
 def _version() -> str:
@@ -23,5 +23,7 @@ def main() -> None:
 
 
 main.add_command(check.check)
+main.add_command(exchange.export_)
+main.add_command(exchange.import_)
 main.add_command(instructor.instructor)
 main.add_command(serve.serve)
