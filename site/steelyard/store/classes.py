@@ -56,8 +56,8 @@ def shown_code(code: str) -> str:
 
 def tidy(typed: str) -> str:
     """Return a name as it is stored: composed, one space between words, without what cannot be seen."""
-    composed = unicodedata.normalize("NFC", " ".join(typed.split()))
-    return "".join(char for char in composed if char.isprintable())
+    seen = "".join(char for char in " ".join(typed.split()) if char.isprintable())
+    return " ".join(unicodedata.normalize("NFC", seen).split())
 
 
 def create_class(session: Session, *, name: str, instructor: str, now: datetime) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from flask import Blueprint, flash, redirect, render_template, request, url_for
 from flask_babel import gettext as _
-from flask_limiter.util import get_remote_address
 from werkzeug.wrappers import Response
 
 from steelyard.store import classes
@@ -13,19 +12,18 @@ from steelyard.web import clock
 from steelyard.web.database import db
 from steelyard.web.learner import learner_id
 from steelyard.web.pseudonyms import suggestion
-from steelyard.web.security import limiter, submissions
+from steelyard.web.security import address, limiter, submissions
 from steelyard.web.state import state
 
 bp = Blueprint("classes", __name__)
 
 Page = str | Response | tuple[str, int]
 
-# A class of hundreds sits behind one address and may type its code all at once; only codes that do not
-# exist are counted.
+# A class of hundreds sits behind one address and types its code at once: only what is no code counts.
 guesses = limiter.shared_limit(
-    "30 per minute",
+    "120 per minute",
     scope="codes",
-    key_func=get_remote_address,
+    key_func=address,
     deduct_when=lambda response: response.status_code == 404,
 )
 

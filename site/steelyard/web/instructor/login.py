@@ -8,7 +8,6 @@ from math import ceil
 from flask import flash, g, redirect, render_template, request, url_for
 from flask_babel import gettext as _
 from flask_babel import ngettext
-from flask_limiter.util import get_remote_address
 from werkzeug.wrappers import Response
 
 from steelyard import passwords
@@ -16,7 +15,7 @@ from steelyard.store import instructors
 from steelyard.web import clock
 from steelyard.web.database import db
 from steelyard.web.instructor.guard import begin, bp, end, safe_next
-from steelyard.web.security import submissions
+from steelyard.web.security import address, submissions
 
 Page = str | Response | tuple[str, int]
 
@@ -35,9 +34,9 @@ def log_in() -> Page:
     """Log in, or say in one and the same way that name or password is wrong."""
     name = instructors.account(request.form.get("name", ""))
     password = request.form.get("password", "")
-    address = get_remote_address()
+    origin = address()
     now = clock.now()
-    counted = instructors.count_try(db.session, name=name, address=address, now=now)
+    counted = instructors.count_try(db.session, name=name, address=origin, now=now)
     db.session.commit()  # seen by tries that come at the same time
     wait = instructors.wait(db.session, counted, now)
     db.session.commit()
@@ -47,7 +46,7 @@ def log_in() -> Page:
     if not passwords.matches(password, stored) or stored is None:
         wrong = _("Name or password is not right.")
         return _form(request.form.get("next", ""), trouble=wrong, status=403)
-    instructors.forgive(db.session, name=name, address=address)
+    instructors.forgive(db.session, name=name, address=origin)
     if passwords.is_outdated(stored):
         instructors.rehash(db.session, name, passwords.hash_password(password))
     begin(name)
