@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import chain
 from typing import Any
 
 import pytest
@@ -42,6 +43,11 @@ def addresses() -> list[str]:
         "/techniques/lora",
         "/compare",
         f"/runs/{run}",
+        "/review",
+        "/progress",
+        "/progress/delete",
+        "/privacy",
+        "/continue/no-such-link",
         "/no/such/page",
         *(f"/questions/{path.relative_to(project_data() / 'questions').as_posix().removesuffix('.en.md')}"
           for path in sorted((project_data() / "questions").glob("*/[!_]*.en.md"))),
@@ -75,6 +81,30 @@ def states(page: Page, addresses: Sequence[str]) -> Iterator[str]:
     yield "the result of a quiz"
 
 
+def own_data(page: Page) -> Iterator[str]:
+    """Look at what is kept of a learner who has answered, guessed and reviewed, and at the way to another device."""
+    page.goto("/questions/lora/peak?mode=review")
+    page.locator("#guess").fill("40")
+    page.locator(".choices input").first.check()
+    page.locator("form.answer button[type=submit]").click()
+    yield "an answer in review"
+    page.locator(".inline button").first.click()
+    yield "an answer taken back"
+    for address in ("/progress", "/progress/delete"):
+        page.goto(address)
+        _open_details(page)
+        yield f"{address} of a learner"
+    page.locator("form[action$='/progress/delete'] button").click()
+    yield "deleting without a tick"
+    page.goto("/progress")
+    page.locator("form[action$='/progress/continue'] button").click()
+    yield "a link to another device"
+    link = page.locator(".address code").inner_text()
+    page.context.clear_cookies()
+    page.goto(link)
+    yield "the link on another device"
+
+
 def _open_details(page: Page) -> None:
     page.evaluate("document.querySelectorAll('details').forEach(element => { element.open = true })")
 
@@ -93,6 +123,7 @@ def new_page(browser: Browser, site: str, lang: str) -> Page:
 
 def look(page: Page) -> list[str]:
     """Return what is wrong with the sight before us, and leave the page light and wide as it was."""
+    page.wait_for_load_state()  # what a click leads to may still be on its way
     light = _axe(page, RULES)
     page.emulate_media(color_scheme="dark")
     dark = _axe(page, COLOUR_RULES)
@@ -113,7 +144,7 @@ def walk(site: str, lang: str) -> dict[str, list[str]]:
     """Return what is wrong with each sight, in a browser of this thread's own."""
     with chromium() as browser:
         page = new_page(browser, site, lang)
-        return {sight: look(page) for sight in states(page, addresses())}
+        return {sight: look(page) for sight in chain(states(page, addresses()), own_data(page))}
 
 
 @pytest.fixture(scope="module")
