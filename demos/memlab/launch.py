@@ -31,6 +31,7 @@ from memlab.setup import (
 )
 
 if TYPE_CHECKING:
+    from memlab import measure
     from memlab.measure import Build
 
 
@@ -102,8 +103,9 @@ def _parent(script: Path, setup: Setup, runs: list[Run], theirs: record.Record |
         earlier = [one for folder in folders for one in compare.read_folder(folder)]
         shown = [one for one in records if one.setup.rank_index is None]
         report.show(shown, theirs=theirs, earlier=earlier)
-        for path in picture.draw(shown, earlier, folders[0]):
-            sys.stderr.write(f"wrote {_short(path)}\n")
+        if not setup.predict:  # a prediction has no course in time to draw
+            for path in picture.draw(shown, earlier, folders[0]):
+                sys.stderr.write(f"wrote {_short(path)}\n")
     _leave(records)
 
 
@@ -207,19 +209,27 @@ def _child(technique: str, build: Build, setup: Setup, job: Job) -> None:
     os.dup2(2, 1)  # whatever a library prints belongs into the log
     tell(stage="load", done=0, of=1)
     try:
-        from memlab import hardware, measure
-
-        run = measure.Run(technique, setup, seed=job.seed, command=job.command)
+        run = _new_run(technique, setup, job)
     except UsageError as error:
         tell(refused=str(error))
         return
     tell(begun=run.to_record("failed", None).model_dump_json())
 
     def progress(stage: str, done: int, of: int) -> None:
+        from memlab import hardware
+
         tell(stage=stage, done=done, of=of, reserved_bytes=hardware.reserved_bytes(run.lab.device))
 
     result = run.measure(build, progress)
     tell(record=result.model_dump_json())
+
+
+def _new_run(technique: str, setup: Setup, job: Job) -> measure.Run:
+    if setup.predict:
+        from memlab.predict import PredictedRun as Run
+    else:
+        from memlab.measure import Run
+    return Run(technique, setup, seed=job.seed, command=job.command)
 
 
 def _child_of_ranks(technique: str, build: Build, setup: Setup, job: Job, tell: Callable[..., None]) -> None:

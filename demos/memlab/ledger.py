@@ -36,7 +36,7 @@ from typing import Any, Literal
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from memlab.record import KINDS, Breakdown
+from memlab.record import KINDS, Breakdown, Instant
 
 Phase = Literal["forward", "backward", "optimizer"]
 
@@ -284,7 +284,7 @@ class Ledger(TorchDispatchMode):
         """Return what is alive after the last event."""
         return self._breakdowns([len(self._events)])[0]
 
-    def timeline(self, points: int = 300) -> list[tuple[float, int, int, int, int, int, int, int]]:
+    def timeline(self, points: int = 300) -> list[Instant]:
         """Return at most `points` instants: seconds since the first, then bytes in the order of `KINDS`.
 
         The log is cut into equal stretches and each gives its highest instant, so the peak is always among

@@ -186,16 +186,17 @@ class Trainer:
 class Run:
     """One technique measured once, in this process. A record can be made of what it has found at any time."""
 
+    mode: Literal["measured", "predicted"] = "measured"
     lab_type = Lab
     trainer_type = Trainer
     ranks, rank_index = 1, 0
 
     def __init__(self, technique: str, setup: Setup, *, seed: int, command: str) -> None:
         """Find out what is to be run. Raises UsageError for what only libraries can judge."""
-        device = hardware.choose(setup.device)
+        device = self._choose_device(setup)
         self.technique = technique
         self.command = command
-        self.source = find(setup)
+        self.source = self._find(setup)
         if setup.rank is not None:
             self.source.check_linear_layers()
         self.parameters = self.source.count_parameters()
@@ -216,6 +217,12 @@ class Run:
         self.paged = 0
         self.allocator: dict[str, int] = {}
 
+    def _choose_device(self, setup: Setup) -> torch.device:
+        return hardware.choose(setup.device)
+
+    def _find(self, setup: Setup) -> Source:
+        return find(setup)
+
     def measure(self, build: Build, tell: Tell) -> record.Record:
         """Load, train and weigh; return the record.
 
@@ -227,12 +234,15 @@ class Run:
         except NotApplicableError as reason:
             return self.to_record("not_applicable", str(reason))
         except Exception as error:
-            where = f"{self.doing}: {_first_line(error)}"
-            if _is_out_of_memory(error):
-                return self.to_record("oom", f"out of memory while {where}")
-            traceback.print_exc()  # for the log; the record holds one line
-            return self.to_record("failed", f"{type(error).__name__} while {where}")
+            return self._ended_by(error)
         return self.to_record("ok", self.warning)
+
+    def _ended_by(self, error: Exception) -> record.Record:
+        where = f"{self.doing}: {_first_line(error)}"
+        if _is_out_of_memory(error):
+            return self.to_record("oom", f"out of memory while {where}")
+        traceback.print_exception(error)  # for the log; the record holds one line
+        return self.to_record("failed", f"{type(error).__name__} while {where}")
 
     def _go(self, build: Build, tell: Tell) -> None:
         lab, setup = self.lab, self.lab.setup
@@ -309,27 +319,37 @@ class Run:
         peak = self.ledger.peak() if self.ledger else None
         return record.Record(
             technique=self.technique,
-            mode="measured",
+            mode=self.mode,
             status=status,
             message=message,
             setup=self._setup(),
-            device=hardware.describe(self.lab.device),
+            device=self._describe_device(),
             memory=record.Memory(
                 peak_bytes=self.allocator.get("peak", peak.total if peak else None),
                 static_bytes=self.static,
                 load_peak_bytes=self.load_peak,
                 reserved_bytes=self.allocator.get("reserved"),
-                process_bytes=_process_bytes(self.lab.device),
+                process_bytes=self._process_bytes(),
                 allocator_retries=self.allocator.get("retries"),
                 ledger_peak_bytes=peak.total if peak else None,
                 peak_phase=peak.phase if peak else None,
                 breakdown_at_peak=peak.breakdown if peak else None,
-                timeline=self.ledger.timeline() if self.ledger else [],
+                timeline=self._timeline(),
             ),
             speed=self._speed(),
             learning=self._learning(),
             origin=origin.of_run(self.command),
         )
+
+    def _describe_device(self) -> record.Device:
+        return hardware.describe(self.lab.device)
+
+    def _process_bytes(self) -> int | None:
+        on_gpu = self.lab.device.type == "cuda"
+        return hardware.gpu_held_bytes() if on_gpu else hardware.process_peak_bytes()
+
+    def _timeline(self) -> list[record.Instant]:
+        return self.ledger.timeline() if self.ledger else []
 
     def _setup(self) -> record.Setup:
         setup = self.lab.setup
@@ -401,10 +421,6 @@ def _names(dtypes: set[str]) -> str:
 
 def _onto(device: torch.device, batches: list[data.Batch]) -> list[data.Batch]:
     return [{name: tensor.to(device) for name, tensor in batch.items()} for batch in batches]
-
-
-def _process_bytes(device: torch.device) -> int | None:
-    return hardware.gpu_held_bytes() if device.type == "cuda" else hardware.process_peak_bytes()
 
 
 def _is_out_of_memory(error: Exception) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -97,9 +98,14 @@ class Source:
         return lambda text: tokenizer(text, add_special_tokens=False)["input_ids"], int(end)
 
 
-def find(setup: Setup) -> Source:
-    """Find the model that `--model` names. Raises UsageError when it cannot serve."""
+def find(setup: Setup, config: PretrainedConfig | None = None) -> Source:
+    """Find the model that `--model` names, or take `config` under that name.
+
+    Raises UsageError when it cannot serve.
+    """
     name, path = setup.model, Path(setup.model)
+    if config is not None:
+        return Source(name, _prepared(copy.deepcopy(config), setup), None, None)
     if name == "tiny":
         return Source("tiny", _prepared(_tiny_config(), setup), None, None)
     own = shape(name)

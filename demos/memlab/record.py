@@ -61,6 +61,8 @@ Line = Annotated[str, Field(max_length=500), AfterValidator(_printable)]
 Bytes = Annotated[int, Field(ge=0)]
 Count = Annotated[int, Field(ge=0)]
 Seconds = Annotated[float, Field(ge=0)]
+Instant = tuple[Seconds, Bytes, Bytes, Bytes, Bytes, Bytes, Bytes, Bytes]
+"""Seconds since the first, then live bytes of each kind in the order of `KINDS`."""
 
 
 class _Part(BaseModel):
@@ -143,7 +145,7 @@ class Memory(_Part):
     ledger_peak_bytes: Bytes | None
     peak_phase: Literal["load", "forward", "backward", "optimizer"] | None
     breakdown_at_peak: Breakdown | None
-    timeline: list[tuple[Seconds, Bytes, Bytes, Bytes, Bytes, Bytes, Bytes, Bytes]] = Field(
+    timeline: list[Instant] = Field(
         default_factory=list,
         description="one step: [seconds, then live bytes of each kind in the order of KINDS]",
     )
@@ -272,7 +274,8 @@ class Record(_Part):
         """The file name without suffix; runs of different setups never share one."""
         setup = json.dumps(self.setup.model_dump(mode="json", exclude_none=True), sort_keys=True)
         digest = hashlib.sha256(setup.encode()).hexdigest()[:8]
-        return f"{self.technique}-{self.setup.precision}-seed{self.setup.seed}-{digest}"
+        predicted = "-predicted" * (self.mode == "predicted")
+        return f"{self.technique}-{self.setup.precision}-seed{self.setup.seed}-{digest}{predicted}"
 
     def to_text(self) -> str:
         """Return the record as its file has it: JSON with one line for each instant of the timeline."""

@@ -37,6 +37,7 @@ STAGES = {
     "evaluate": "evaluating on held-out text",
     "train": "training, the clean pass",
     "ledger": "one step under the ledger",
+    "predict": "one step without memory",
 }
 
 

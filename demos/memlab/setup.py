@@ -183,6 +183,13 @@ class Setup:
             choices=record.STEPS,
         ),
     )
+    predict: bool = field(
+        default=False,
+        metadata=_option(
+            "predict the peak and what it is made of, without weights or a GPU; any config.json will do",
+            "where",
+        ),
+    )
     device: Literal["auto", "cuda", "cpu"] = field(
         default="auto",
         metadata=_option(
@@ -238,7 +245,7 @@ _REPLAYED = (
 )
 """What `--like` takes from a record as it is."""
 
-_BESIDE_LIKE = frozenset({"like", "device", "out", "json", "model", "random_init", "dataset"})
+_BESIDE_LIKE = frozenset({"like", "predict", "device", "out", "json", "model", "random_init", "dataset"})
 
 
 def _flag(name: str) -> str:
@@ -272,10 +279,7 @@ def parse(
     stage and ranks, `own` its further options, `needs` the packages without which it cannot run. Raises
     UsageError.
     """
-    lacking: dict[str, Any] = dict.fromkeys(() if adapters else ADAPTER_OPTIONS)
-    lacking |= dict.fromkeys(name for name in OWN_OPTIONS if name not in own)
-    if "step" in own:
-        lacking["precision"] = "bf16"  # in a stack, leaving fp32 is a step of its own
+    lacking = fixed(adapters=adapters, own=own)
     parser = _parser(technique, about, lr, (*lacking, *(() if sharded else SHARDING_OPTIONS)))
     given = vars(parser.parse_args(arguments))
     setup = Setup(**lacking | given)
@@ -299,6 +303,15 @@ def parse(
         _check_sharding(setup)
     _check(setup, home)
     return setup, theirs
+
+
+def fixed(*, adapters: bool, own: Sequence[str]) -> dict[str, Any]:
+    """Return the options that a demo lacks, with what stands in their place."""
+    lacking: dict[str, Any] = dict.fromkeys(() if adapters else ADAPTER_OPTIONS)
+    lacking |= dict.fromkeys(name for name in OWN_OPTIONS if name not in own)
+    if "step" in own:
+        lacking["precision"] = "bf16"  # in a stack, leaving fp32 is a step of its own
+    return lacking
 
 
 def _parser(technique: str, about: str, lr: float, lacking: Collection[str]) -> _Parser:
@@ -375,11 +388,22 @@ def _check(setup: Setup, home: Path) -> None:
         raise UsageError(
             f"--dataset {setup.dataset}: data sets need the package datasets; pip install datasets"
         )
+    if setup.predict:
+        _check_prediction(setup)
     if setup.publish and setup.out is not None:
         raise UsageError("--publish: chooses the folder itself; leave --out out")
     if setup.publish and (setup.model == "tiny" or setup.random_init):
         raise UsageError("--publish: a random model proves nothing about training; choose a trained --model")
     _check_writable(home / "results" if setup.publish else folder_for(setup, home))
+
+
+def _check_prediction(setup: Setup) -> None:
+    if setup.publish:
+        raise UsageError("--publish: publishes what was measured; leave it out, or --predict")
+    if setup.device != "auto":
+        raise UsageError(f"--device {setup.device}: a prediction runs on no device; leave it out")
+    if setup.seeds > 1:
+        raise UsageError(f"--seeds {setup.seeds}: every seed has the same prediction; leave it out")
 
 
 def _check_sharding(setup: Setup) -> None:
@@ -416,7 +440,7 @@ def _check_model(setup: Setup) -> None:
     if name == BUNDLED:
         bundled_gguf()
     elif shape(name):
-        if not setup.random_init:
+        if not setup.random_init and not setup.predict:
             raise UsageError(f"--model {name}: is a shape without weights; add --random-init")
     elif path.is_dir():
         if not (path / "config.json").is_file():
@@ -428,7 +452,7 @@ def _check_model(setup: Setup) -> None:
             raise UsageError(
                 f"--model {name}: is a file; give its folder, or a config.json with --random-init"
             )
-        if not setup.random_init:
+        if not setup.random_init and not setup.predict:
             raise UsageError(f"--model {name}: a configuration holds no weights; add --random-init")
     elif re.fullmatch(r"[\w.-]+(/[\w.-]+)?", name):
         _check_hub(name)

@@ -1,0 +1,146 @@
+"""A prediction is what the ledger would measure: on the tiny model, every technique, to the byte."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+import torch
+from transformers import LlamaConfig
+
+from memlab import fake, measure, predict, scripts
+from memlab.record import STEPS, Record
+from memlab.setup import Setup
+
+SMALL = Setup(model="tiny", batch=2, seq=64, steps=2, warmup=1, rank=8, alpha=4.0)
+ARMS = [
+    *((name, "mixed", None) for name in scripts.TECHNIQUES[:6]),
+    *((name, "bf16", None) for name in ("baseline", "lora", "qlora")),
+    *(("stack", "bf16", step) for step in STEPS),
+]
+FIGURES = ("memory", "speed", "learning")
+
+
+def _measured(name: str, setup: Setup) -> Record:
+    demo = scripts.demo(name)
+    run = measure.Run(name, replace(demo.fit(setup), device="cpu"), seed=0, command=f"python demos/{name}.py")
+    return run.measure(demo.build, lambda *_: None)
+
+
+@pytest.mark.parametrize(("name", "precision", "step"), ARMS)
+def test_a_prediction_is_the_ledgers_measurement(name, precision, step):
+    """Peak, phase, breakdown and what is left after the step; and a record like the measured one beside that."""
+    setup = replace(SMALL, precision=precision, step=step)
+    measured, told = _measured(name, setup), predict.predict(name, None, setup)
+    for one in (measured, told):
+        assert one.status == ("not_applicable" if step == "offload" else "ok"), one.message
+    assert told.memory.peak_bytes == measured.memory.peak_bytes
+    for figure in ("ledger_peak_bytes", "breakdown_at_peak", "peak_phase", "static_bytes"):
+        assert getattr(told.memory, figure) == getattr(measured.memory, figure), figure
+    assert (told.mode, told.device.kind) == ("predicted", "fake")
+    if step != "offload":
+        assert told.learning.trainable_parameters == measured.learning.trainable_parameters
+        assert told.learning.total_parameters == measured.learning.total_parameters
+    unlike = {"mode", "device", "origin", *FIGURES}
+    assert told.model_dump(exclude=unlike) == measured.model_dump(exclude=unlike)
+    assert told.origin.versions == measured.origin.versions
+
+
+def test_what_was_not_measured_is_null():
+    """No time, no loss, nothing of a process: a prediction has none of them."""
+    memory = predict.predict("lora", None, SMALL).memory
+    assert memory.load_peak_bytes is memory.reserved_bytes is memory.process_bytes is None
+    assert memory.timeline == []
+    told = predict.predict("lora", None, SMALL)
+    assert told.speed.step_seconds is told.learning.eval_loss_before is None
+    assert told.learning.losses == []
+
+
+def test_measured_and_predicted_records_do_not_share_a_file(tmp_path):
+    """One setup, two files."""
+    measured, told = _measured("baseline", SMALL), predict.predict("baseline", None, SMALL)
+    assert measured.write(tmp_path) != told.write(tmp_path)
+
+
+def test_nothing_is_left_behind():
+    """After predictions with four and eight bits, a real run is what it was before."""
+    before = _measured("qlora", SMALL)
+    swap = torch.utils.swap_tensors
+    assert predict.predict("stack", None, replace(SMALL, **{"step": "8bit_adamw"})).status == "ok"
+    assert torch.utils.swap_tensors is swap
+    after = _measured("qlora", SMALL)
+    assert after.memory.breakdown_at_peak == before.memory.breakdown_at_peak
+    assert after.learning.losses == before.learning.losses
+
+
+def test_a_large_model_takes_no_memory():
+    """GPT-3's width in two layers would be 15 GB of weights and states; the process hardly grows."""
+    from memlab.hardware import process_peak_bytes
+
+    config = LlamaConfig(
+        hidden_size=12288,
+        intermediate_size=49152,
+        num_hidden_layers=1,
+        num_attention_heads=96,
+        vocab_size=50257,
+    )
+    before = process_peak_bytes()
+    told = predict.predict("baseline", config, replace(SMALL, **{"model": "wide", "seq": 2048}))
+    assert told.status == "ok" and told.memory.peak_bytes > 16 * told.setup.parameters > 40e9
+    assert process_peak_bytes() - before < 300e6
+    assert told.setup.model == "wide"
+
+
+def test_a_model_that_needs_its_numbers_says_so(demo):
+    """What depends on the values of a tensor cannot be known: the record names the operator, and has no peak."""
+
+    def build(lab):
+        model, optimizer = demo("baseline").build(lab)
+        model.register_forward_pre_hook(lambda *_: model.lm_head.weight.nonzero())
+        return model, optimizer
+
+    run = predict.PredictedRun("baseline", scripts.demo("baseline").fit(SMALL), seed=0, command="x")
+    told = run.measure(build, lambda *_: None)
+    assert told.status == "failed" and told.memory.peak_bytes is None
+    assert (
+        told.message.startswith("cannot be predicted: it computes by its numbers")
+        and "nonzero" in told.message
+    )
+
+
+def test_real_tensors_are_refused_inside():
+    """A tensor with numbers would be counted wrongly: torch refuses it rather than mix both."""
+    real = torch.ones(2)
+    with fake.tensors(), pytest.raises(Exception, match="fake"):
+        real + torch.ones(2)
+
+
+def test_a_user_predicts_a_config(run_demo, tmp_path):
+    """`--predict` takes a bare config.json, says how high the peak is and what it is made of, and writes a record."""
+    config = LlamaConfig(
+        hidden_size=128, intermediate_size=256, num_hidden_layers=2, num_attention_heads=4, vocab_size=1000
+    )
+    config.save_pretrained(tmp_path / "my-model")
+    path = tmp_path / "my-model" / "config.json"
+    done = run_demo(
+        "qlora.py",
+        "--predict",
+        "--model",
+        str(path),
+        "--batch",
+        "1",
+        "--seq",
+        "32",
+        "--out",
+        str(tmp_path / "out"),
+    )
+    assert done.returncode == 0, done.stderr
+    assert "peak memory" in done.stdout and "activations" in done.stdout
+    assert "Predicted" in done.stdout and "nothing was trained" in done.stdout
+    written = [json.loads(path.read_text()) for path in (tmp_path / "out").glob("*.json")]
+    assert {one["technique"] for one in written} == {"baseline", "qlora"}
+    assert {one["setup"]["model"] for one in written} == {"my-model"}
+    assert all("--predict" in one["origin"]["command"] for one in written)
+    assert not list((tmp_path / "out").glob("*.svg"))
+    assert measure.Run.mode == "measured"
