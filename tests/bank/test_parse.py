@@ -227,6 +227,8 @@ def test_a_question_is_stored_whole_and_its_version_is_its_content():
         ({"answer": ANSWER.replace("## ", "### ")}, ["13:1 E034"]),
         ({"choices": CHOICES.replace("## ", "＃＃ ")}, ["6:1 E034"]),
         ({"front": "type: single", "answer": "## Answer\nA, B\n"}, ["17:1 E015"]),
+        ({"explanation": "## Explanation\n### A\n\n### B\nSee.\n"}, ["17:1 E007"]),
+        ({"explanation": "## Explanation\n### A\n"}, ["16:1 E007", "17:1 E007"]),
     ],
 )
 def test_each_problem_is_named_at_its_line(sections, expected):
@@ -241,7 +243,7 @@ def test_all_problems_of_a_file_are_told_at_once():
         front="dificulty: 4\nscoring: best",
         choices="## Choices\nA. one\n\nC. two\n",
         answer="## Answer\nG\n",
-        explanation="## Explanation\n### F. x\n",
+        explanation="## Explanation\n### F. x\nNo.\n",
     )
 
     assert told(result.problems) == ["2:1 E005", "3:10 E006", "13:1 E016", "16:1 E012", "19:1 E032"]

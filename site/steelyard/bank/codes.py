@@ -9,7 +9,7 @@ CODES: dict[str, str] = {
     "E004": "The front matter is not YAML, is not closed, uses aliases, or is nested too deeply.",
     "E005": "The front matter has a key that does not exist.",
     "E006": "A value in the front matter is missing or not allowed.",
-    "E007": "A section (or the title) is missing or empty.",
+    "E007": "A section, the title or a feedback is missing or empty.",
     "E008": "A section (or the title) appears twice.",
     "E009": "A heading of a section's level names no section, or text stands outside the sections.",
     "E010": "There are fewer than two choices, or more than 26.",

@@ -374,12 +374,16 @@ class _File:
             if named:
                 self.check_feedback(named, line + 1, letters, has_feedback)
         self.part(parts, letter, begin, section.end)
+        if not parts and self.has_text(section):
+            self.report(section.heading + 1, 1, "E007", 'the section "explanation" is empty')
         return parts
 
     def part(self, parts: list[Part], letter: str | None, begin: int, end: int) -> None:
         text = _text(self.lines, begin, end)
         if text.source:
             parts.append(Part(letter, self.linked(text)))
+        elif letter:
+            self.report(begin, 1, "E007", f"the feedback for {letter} is empty")
 
     def linked(self, text: Text) -> Text:
         if self.definitions and "[" in text.source:

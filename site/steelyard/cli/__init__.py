@@ -6,7 +6,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 import click
 
-from steelyard.cli import check, exchange, instructor, serve
+from steelyard.cli import check, exchange, instructor, new, serve
 
 
 def _version() -> str:
@@ -26,4 +26,5 @@ main.add_command(check.check)
 main.add_command(exchange.export_)
 main.add_command(exchange.import_)
 main.add_command(instructor.instructor)
+main.add_command(new.new)
 main.add_command(serve.serve)

@@ -145,7 +145,7 @@ class _Block:
             if path and self.reading.title is None and path[-1] not in ("$course$", "top"):
                 self.reading.title = path[-1].replace("//", "/")
             return
-        title = ""
+        title, line = "", self.line(begin)
         if self.marks.startswith("::", begin):
             end = self.marks.find("::", begin + 2)
             if end < 0:
@@ -154,7 +154,6 @@ class _Block:
                 )
                 return
             title, begin = self.text[begin + 2 : end].strip(), end + 2
-        line = self.line(begin)
         opening, closing = self.marks.find("{", begin), self.marks.find("}", begin)
         if not self.balanced(begin):
             return
@@ -193,8 +192,9 @@ class _Block:
         answers = general if general >= 0 else end
         markers = [begin + match.start() for match in re.finditer("[~=]", self.marks[begin:answers])]
         body = self.text[begin:answers].strip()
-        if "~" not in self.marks[begin:answers] or self.marks[begin:answers].lstrip().startswith("#"):
-            self.skipped(line, title, _kind(body, self.marks[begin:answers]))
+        numerical = body.startswith("#") and self.marks[begin:answers].strip().startswith("#")
+        if numerical or "~" not in self.marks[begin:answers]:
+            self.skipped(line, title, "a numerical question" if numerical else _kind(body))
             return
         if self.text[begin : markers[0]].strip():
             self.reading.error(self.line(begin), 'before the first choice stands text without "=" or "~"')
@@ -234,11 +234,9 @@ class _Block:
         return to_html(*reversed(_format(words, format))), weight, to_html(*reversed(_format(told, format)))
 
 
-def _kind(body: str, marks: str) -> str:
+def _kind(body: str) -> str:
     if not body:
         return "an essay"
-    if marks.lstrip().startswith("#"):
-        return "a numerical question"
     if body.partition("#")[0].strip().upper() in ("T", "TRUE", "F", "FALSE"):
         return "a true/false question"
     return "a matching question" if "->" in body else "a short-answer question"
