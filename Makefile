@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
 READY := $(VENV)/.ready
 
-.PHONY: serve test demos reference quality check bench lint
+.PHONY: serve test demos reference quality check bench load lint
 .DELETE_ON_ERROR:
 
 serve: $(READY)-site
@@ -30,6 +30,10 @@ check: $(READY)-site
 
 bench: $(READY)-all
 	@$(BIN)/python tests/bench/run.py
+
+load: $(READY)-all
+	@PYTHONPATH=tests $(BIN)/python -m load.run $(ARGS)
+	@PYTHONPATH=tests $(BIN)/python -m load.kill
 
 lint: $(READY)-all
 	@$(BIN)/ruff check .

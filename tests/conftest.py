@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient, FlaskCliRunner
+from sqlalchemy import make_url
 
 from bank_files import write_bank
 from postgresql import server
@@ -34,24 +36,43 @@ def settings(tmp_path: Path) -> Settings:
     """Settings of a site over a bank of two quizzes, without records."""
     write_bank(tmp_path / "questions")
     (tmp_path / "results").mkdir()
+    return _settings(tmp_path, sqlite_url(tmp_path / "data"))
+
+
+def _settings(folder: Path, database_url: str) -> Settings:
     return Settings(
-        data=tmp_path / "data",
-        questions=tmp_path / "questions",
-        results=tmp_path / "results",
+        data=folder / "data",
+        questions=folder / "questions",
+        results=folder / "results",
         pages=project_data() / "demos" / "pages",
         demos=project_data() / "demos",
-        database_url=sqlite_url(tmp_path / "data"),
+        database_url=database_url,
         secret_key="a secret for tests only",
         trusted_hosts=("localhost",),
     )
 
 
+@pytest.fixture(scope="session")
+def empty_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An SQLite file with its tables made: that waits for the disk many times, so it is done once and copied."""
+    folder = tmp_path_factory.mktemp("empty")
+    app = create_app(_settings(folder, sqlite_url(folder)))
+    migrate(app)
+    with app.app_context():
+        app.extensions["sqlalchemy"].engine.dispose()
+    return folder / "steelyard.sqlite3"
+
+
 @pytest.fixture
-def make_app() -> Iterator[MakeApp]:
+def make_app(empty_sqlite: Path) -> Iterator[MakeApp]:
     """A function from settings to an application with its tables made; every engine is closed at the end."""
     made: list[Flask] = []
 
     def make(settings: Settings) -> Flask:
+        database = make_url(settings.database_url)
+        if database.get_backend_name() == "sqlite" and not (path := Path(database.database or "")).exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(empty_sqlite, path)
         app = create_app(settings)
         app.testing = True
         migrate(app)

@@ -101,7 +101,7 @@ def test_a_complete_public_site_is_prepared_and_told_its_command(environment, se
     said: list[str] = []
     serving.serve(public=True, say=said.append)
 
-    assert f"STEELYARD_PUBLIC=1 {sys.executable} -m gunicorn --workers 4" in said[0]
+    assert f"STEELYARD_PUBLIC=1 {sys.executable} -m gunicorn --workers 4 --threads 4" in said[0]
     assert (settings.data / "steelyard.sqlite3").is_file()
 
 
@@ -122,6 +122,14 @@ def test_the_command_of_a_public_site_names_the_questions_it_was_checked_with(en
     serving.serve(public=True, questions=folder, say=said.append)
 
     assert f"STEELYARD_QUESTIONS='{folder}' " in said[0]
+
+
+def test_an_application_that_is_made_holds_no_connection_that_a_fork_would_share(settings, database_url):
+    app = create_app(replace(settings, database_url=database_url))
+    with app.app_context():
+        pool = app.extensions["sqlalchemy"].engine.pool
+
+    assert (pool.checkedin(), pool.checkedout()) == (0, 0)
 
 
 def test_an_unreachable_database_is_named_in_one_line(environment):

@@ -43,6 +43,15 @@ def test_migrating_twice_changes_nothing(app):
         assert not alembic.needs_upgrade()
 
 
+def test_a_commit_to_sqlite_waits_for_the_disk(settings, make_app):
+    app = make_app(settings)
+    with app.app_context():
+        pragmas = ("synchronous", "journal_mode", "foreign_keys")
+        found = {name: db.session.scalar(sa.text(f"PRAGMA {name}")) for name in pragmas}
+
+    assert found == {"synchronous": 2, "journal_mode": "wal", "foreign_keys": 1}
+
+
 def test_moments_come_back_in_utc_and_need_a_zone(app):
     with app.app_context():
         db.session.add(store.Learner(id="a" * 32, created=NOW))

@@ -1,0 +1,49 @@
+"""Many learners at once, each with a browser of their own."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+
+import aiohttp
+
+from load.journal import Journal
+from load.server import Server
+from load.visitor import RefusedError, Visitor
+
+ANSWER_SECONDS = 60
+
+
+async def crowd(
+    server: Server,
+    journal: Journal,
+    learners: int,
+    life: Callable[[Visitor, int], Awaitable[None]],
+    *,
+    think: float,
+    stubborn: bool = False,
+) -> None:
+    """Let `life(visitor, number)` run for each learner, all at once. What goes wrong is in the journal."""
+    async with AsyncExitStack() as stack:
+        connector = aiohttp.TCPConnector(limit=0)
+        stack.push_async_callback(connector.close)
+
+        async def live(number: int) -> None:
+            session = await stack.enter_async_context(
+                aiohttp.ClientSession(
+                    server.address,
+                    connector=connector,
+                    connector_owner=False,
+                    cookie_jar=aiohttp.CookieJar(unsafe=True),  # the site has a number for a name
+                    headers={"Accept-Language": ("en", "ja")[number % 2]},
+                    timeout=aiohttp.ClientTimeout(total=ANSWER_SECONDS),
+                )
+            )
+            visitor = Visitor(session, journal, seed=number, think=think, stubborn=stubborn)
+            try:
+                await life(visitor, number)
+            except RefusedError as error:
+                journal.errors[str(error)] += 1
+
+        await asyncio.gather(*map(live, range(learners)))
