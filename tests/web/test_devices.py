@@ -54,8 +54,9 @@ def test_another_browser_goes_on_with_the_same_answers_and_the_first_one_too(app
     page = use(two, make_link(one))
 
     assert "This browser goes on from here" in page.text and "1 answer so far." in page.text
-    two.answer(two.get("/questions/basics/first"), "AC")
-    one.answer(one.get("/questions/basics/first"), "BD")  # neither takes the other's answer for its own
+    for browser in (two, one):  # neither takes the other's answer for its own
+        told = browser.answer(browser.get("/questions/more/alone"), "BD")
+        assert "Wrong" in told.text and "You had answered" not in told.text
     assert "3 answers so far." in one.get("/progress").text
     assert "3 answers so far." in two.get("/progress").text
 
