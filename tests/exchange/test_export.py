@@ -319,3 +319,18 @@ def test_a_question_without_the_language_is_left_out_and_named(bank, export):
 
     assert "made/two: left out: the question is missing in ja" in result.stderr
     assert len(ET.fromstring(data).findall("question[@type='multichoice']")) == 1
+
+
+def test_what_no_other_system_knows_is_named(bank, export):
+    quiz = "---\nminutes: 30\n---\n# Made\n"
+    (bank / "made" / "_quiz.en.md").write_text(quiz, encoding="utf-8")
+    two = bank / "made" / "two.en.md"
+    two.write_text(
+        two.read_text(encoding="utf-8").replace("scoring: coverage", "regrade: void"), encoding="utf-8"
+    )
+
+    told = "made: an exam's options (minutes, opens, closes) are not exported: set them there"
+    assert told in export("made", "gift")[0].stderr.splitlines()
+    assert (
+        "made/two: no other system knows regrade: void" in export("made/two", "gift")[0].stderr.splitlines()
+    )

@@ -12,8 +12,8 @@ import click
 
 from steelyard import evidence
 from steelyard.bank.headings import HEADINGS
-from steelyard.bank.load import load
-from steelyard.bank.model import Bank
+from steelyard.bank.load import load, slug_of
+from steelyard.bank.model import Bank, Exam
 from steelyard.cli.words import printable, settings
 from steelyard.exchange import gift, moodle_xml, qti
 from steelyard.exchange.export import item
@@ -56,6 +56,11 @@ def export_(name: str, format: str, lang: str, out: Path | None, questions: Path
             told[f"{id}: left out: the question is missing in {lang}"] = None
         else:
             items.append(item(question, records, bank.root, _PICTURES[format], partial(_tell, told, id)))
+        if question and question.regrade:
+            _tell(told, id, f"no other system knows regrade: {question.regrade}")
+    quiz = bank.quizzes.get(slug_of(ids[0]))
+    if quiz and quiz.exam != Exam():
+        _tell(told, quiz.slug, "an exam's options (minutes, opens, closes) are not exported: set them there")
     if not items:
         raise click.ClickException(f'"{printable(name)}" has no question in {lang}')
     data = _written(format, items, title, lambda about, message: _tell(told, about.id, message))
@@ -86,7 +91,7 @@ def _wanted(bank: Bank, name: str, lang: str) -> tuple[str, tuple[str, ...]]:
     """Return the title and the questions of what a person names. Raises ClickException."""
     asked = name.rstrip("/").removesuffix(".md")
     asked = re.sub(rf"\.({'|'.join(HEADINGS)})$", "", asked)
-    if quiz := bank.quizzes.get(asked):
+    if (quiz := bank.quizzes.get(asked)) and quiz.questions:
         return quiz.title(lang), quiz.questions
     if asked in bank.questions:
         question = bank.question(asked, lang)
