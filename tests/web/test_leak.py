@@ -110,6 +110,22 @@ class Visitor:
             self.visit(method, link, **form)
         self.visit("POST", "/progress/delete", **form)
 
+    def classes(self) -> None:
+        """Look for a class that is not there, and ask for all that instructors see without being one."""
+        form = self.visit("GET", "/instructor/login").hidden
+        self.visit("GET", "/join?code=2222-2222")
+        for url in ("/join/22222222", "/join/22222222/leave", "/instructor/login"):
+            self.visit("POST", url, **{**form, "name": "ada", "password": "guessed", "pseudonym": "amber"})
+        values = {"code": "22222222", "slug": "quiz"}
+        for rule in self.app.url_map.iter_rules():
+            for method in sorted((rule.methods or set()) - {"OPTIONS"}):
+                if rule.endpoint.startswith(("instructor.", "classes.")):
+                    built = rule.build({name: values[name] for name in rule.arguments})
+                    assert built is not None
+                    self.visit(
+                        method, built[1], **({"csrf_token": form["csrf_token"]} if method == "POST" else {})
+                    )
+
     def everything(self) -> None:
         self.visit("GET", "/")
         quiz = self.visit("GET", "/quizzes/quiz")
@@ -123,6 +139,7 @@ class Visitor:
             self.visit("GET", f"{url}?lang=ja")
         self.exam()
         self.data()
+        self.classes()
         for url in (f"/runs/{_run(self.app)}", "/results.schema.json", "/static/css/base.css", "/healthz"):
             self.visit("GET", url)
         self.visit("GET", "/nowhere")

@@ -36,8 +36,7 @@ def account(typed: str) -> str:
 
     What cannot be a name is made storable, so that wrong passwords for it can be counted.
     """
-    plain = "".join(char if char.isprintable() else "?" for char in typed.strip().lower())
-    return plain[:60]
+    return "".join(char if char.isprintable() else "?" for char in typed.strip().lower())
 
 
 def add_instructor(session: Session, *, name: str, password: str, now: datetime) -> bool:
@@ -110,7 +109,7 @@ def count_try(session: Session, *, name: str, address: str, now: datetime) -> Fa
     session.execute(
         sa.delete(FailedLogin).where(FailedLogin.failed <= now - WINDOW), execution_options=_BLIND
     )
-    own = FailedLogin(account=name, address=address[:60], failed=now)
+    own = FailedLogin(account=name[:60], address=address[:60], failed=now)
     session.add(own)
     return own
 
@@ -140,7 +139,7 @@ def wait(session: Session, own: FailedLogin, now: datetime) -> timedelta | None:
 def forgive(session: Session, *, name: str, address: str) -> None:
     """Forget the wrong passwords of an account from an address, after the right one came from there."""
     session.execute(
-        sa.delete(FailedLogin).where(FailedLogin.account == name, FailedLogin.address == address[:60]),
+        sa.delete(FailedLogin).where(FailedLogin.account == name[:60], FailedLogin.address == address[:60]),
         execution_options=_BLIND,
     )
 
