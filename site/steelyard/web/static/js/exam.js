@@ -1,7 +1,5 @@
 // An exam under way: every change is saved at once, and the time that is left counts down. Without this script the
 // button saves, the page says what time was left when it was drawn, and the server ends the exam all the same.
-"use strict";
-
 const RETRY_MILLISECONDS = 2000;
 const PATIENCE_MILLISECONDS = 8000;
 const pause = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
