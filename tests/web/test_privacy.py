@@ -178,6 +178,26 @@ def test_a_form_that_was_open_when_its_learner_left_is_taken_as_a_new_learners(a
     assert "1 answer so far." in two.get("/progress").text
 
 
+def test_an_answer_that_is_overtaken_by_the_deletion_is_told_so_and_leaves_nothing(app, monkeypatch):
+    one, two = Learner(app), Learner(app)
+    page = one.answer(one.start("basics"), "AC")
+    page = one.next(page)
+    two.client.set_cookie("steelyard", one.client.get_cookie("steelyard").value)
+    append = store.append_answer
+
+    def overtaken(session: sa.orm.Session, **values: object) -> bool:
+        monkeypatch.undo()
+        leave(two)
+        return append(session, **values)
+
+    monkeypatch.setattr(store, "append_answer", overtaken)
+    told = one.answer(page, "B")
+
+    assert told.status == 409 and "Your data has just been deleted" in told.text
+    assert left(app).keys() == {"versions", "remnants"}
+    assert one.answer(one.get("/questions/more/alone"), "AC").status == 200
+
+
 def test_an_old_link_to_a_result_leads_to_a_clear_page(app):
     page = Learner(app).get(f"/attempts/{'a' * 32}")
 

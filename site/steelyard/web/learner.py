@@ -6,7 +6,9 @@ import secrets
 from collections.abc import Iterable
 from dataclasses import replace
 
-from flask import Flask, Response, g, request, session
+from flask import Flask, Response, g, render_template, request, session
+from flask_babel import gettext as _
+from sqlalchemy.exc import IntegrityError
 
 from steelyard import exams, store
 from steelyard.grading import total
@@ -105,6 +107,19 @@ def _recounted(tally: store.Tally, scores: Iterable[tuple[str, float]]) -> store
 
 
 def init_app(app: Flask) -> None:
+    @app.errorhandler(IntegrityError)
+    def left_meanwhile(error: IntegrityError) -> tuple[str, int]:
+        """Tell somebody whose rows were deleted from another device while they sent something."""
+        db.session.rollback()
+        if _WRITTEN not in session or store.is_known(db.session, session[_KEY]):
+            raise error
+        title = _("Your data has just been deleted")
+        advice = _(
+            "It was deleted from this browser or from another device while you sent this, so it was not "
+            "taken. You can begin anew."
+        )
+        return render_template("error.html", code=409, title=title, advice=advice), 409
+
     @app.after_request
     def written(response: Response) -> Response:
         """Note in the cookie that the learner is in the store now, once per cookie."""
