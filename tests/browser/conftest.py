@@ -10,6 +10,7 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from chromium import chromium, serving
+from instructing import add_instructor
 from steelyard.settings import Settings, project_data, sqlite_url
 from steelyard.web import create_app
 from steelyard.web.database import migrate
@@ -24,7 +25,7 @@ def browser(site: str) -> Iterator[Browser]:
 
 
 @contextmanager
-def project_site(data: Path, results: Path) -> Iterator[str]:
+def project_site(data: Path, results: Path, database_url: str | None = None) -> Iterator[str]:
     """Serve the project's own questions and pages over these records; yield the address."""
     project = project_data()
     app = create_app(
@@ -34,11 +35,12 @@ def project_site(data: Path, results: Path) -> Iterator[str]:
             results=results,
             pages=project / "demos" / "pages",
             demos=project / "demos",
-            database_url=sqlite_url(data),
+            database_url=database_url or sqlite_url(data),
             secret_key="a secret for tests only",
         )
     )
     migrate(app)
+    add_instructor(app)
     with serving(app) as address:
         yield address
     with app.app_context():
@@ -53,6 +55,6 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def site_of() -> Callable[[Path, Path], AbstractContextManager[str]]:
-    """Return what serves the project's pages over other records."""
+def site_of() -> Callable[..., AbstractContextManager[str]]:
+    """Return what serves the project's pages over other records, or in another database."""
     return project_site

@@ -17,6 +17,7 @@ from axe_playwright_python.sync_playwright import Axe, AxeResults
 from playwright.sync_api import Browser, Page
 
 from chromium import chromium
+from instructing import PASSWORD
 from steelyard import evidence
 from steelyard.settings import project_data
 
@@ -105,6 +106,43 @@ def own_data(page: Page) -> Iterator[str]:
     yield "the link on another device"
 
 
+def desk(page: Page) -> Iterator[str]:
+    """Look at what an instructor sees, from the login to the end of a class, and at what its learners see."""
+    for address in ("/join", "/join/nonsense", "/instructor/quizzes/peft"):
+        page.goto(address)
+        yield f"{address} of a stranger"
+    for password, sight in (("wrong", "a wrong password"), (PASSWORD, "statistics")):
+        page.locator("#name").fill("ada")
+        page.locator("#password").fill(password)
+        page.locator("form[action$='/login'] button").click()
+        _open_details(page)
+        yield sight
+    page.goto("/instructor")
+    yield "classes and quizzes"
+    page.locator("#name").fill("Spring")
+    page.locator("form[action$='/classes'] button").click()
+    yield "a class without members"
+    made = page.url
+    join = f"/join/{made.rpartition('/')[2]}"
+    page.goto(join)
+    yield "joining a class"
+    page.locator("#pseudonym").fill("amber")
+    page.locator("form[action*='/join/'] button").click()
+    yield "a class that was joined"
+    page.goto("/quizzes/peft")
+    page.locator("form.start button").click()
+    page.locator(".choices input").first.check()
+    page.locator("form.answer button[type=submit]").click()
+    page.goto(made)
+    yield "a class with a member"
+    page.locator("a[href*='/instructor/quizzes/']").click()
+    yield "statistics of a class"
+    page.goto(f"{made}/delete")
+    yield "deleting a class"
+    page.locator("form[action$='/delete'] button").click()
+    yield "a class deleted"
+
+
 def _open_details(page: Page) -> None:
     page.evaluate("document.querySelectorAll('details').forEach(element => { element.open = true })")
 
@@ -144,7 +182,7 @@ def walk(site: str, lang: str) -> dict[str, list[str]]:
     """Return what is wrong with each sight, in a browser of this thread's own."""
     with chromium() as browser:
         page = new_page(browser, site, lang)
-        return {sight: look(page) for sight in chain(states(page, addresses()), own_data(page))}
+        return {sight: look(page) for sight in chain(states(page, addresses()), own_data(page), desk(page))}
 
 
 @pytest.fixture(scope="module")
