@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import pytest
 from limits import parse
 
+from instructing import instructor, join
 from learner import Learner
 from steelyard.web import security
 
@@ -27,9 +28,10 @@ def answer_alone(learner: Learner) -> int:
     return learner.answer(page, ["A"], follow=False).status
 
 
-def test_a_class_behind_one_address_starts_and_answers_within_a_minute(app):
-    for _ in range(CLASS):
-        learner = Learner(app)
+def test_a_class_behind_one_address_joins_starts_and_answers_within_a_minute(app):
+    code = instructor(app).create_class()
+    for number in range(CLASS):
+        learner = join(app, code, f"learner-{number}")
         page = learner.get("/quizzes/basics")
         first = learner.answer(page, [], follow=False)
         assert first.status == 303
