@@ -49,7 +49,7 @@ def points_exact(score: float) -> str:
 
 
 def two_decimals(value: float) -> str:
-    return format_decimal(value, format="0.00", locale=get_locale())
+    return str(format_decimal(value, format="0.00", locale=get_locale())).replace("-", "−")
 
 
 def whole_percent(fraction: float) -> str:
