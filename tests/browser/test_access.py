@@ -82,6 +82,24 @@ def states(page: Page, addresses: Sequence[str]) -> Iterator[str]:
     yield "the result of a quiz"
 
 
+def exam(page: Page) -> Iterator[str]:
+    """Look at an exam under way, at its sheet, at the question about blanks, and at an attempt that is gone."""
+    page.goto("/quizzes/lora")
+    page.locator("#mode-exam").check()
+    page.locator("main form button[type=submit]").click()
+    page.locator(".choices input").first.check()
+    yield "a question of an exam"
+    page.locator("form.answer a[href*='/attempts/']").last.click()
+    yield "the sheet of an exam"
+    page.locator("form[action$='/submit'] button").click()
+    yield "an exam with blanks"
+    page.locator("form[action$='/submit'] button").click()
+    _open_details(page)
+    yield "the result of an exam"
+    page.goto(f"/attempts/{'0' * 32}")
+    yield "an attempt that is gone"
+
+
 def own_data(page: Page) -> Iterator[str]:
     """Look at what is kept of a learner who has answered, guessed and reviewed, and at the way to another device."""
     page.goto("/questions/lora/peak?mode=review")
@@ -182,7 +200,8 @@ def walk(site: str, lang: str) -> dict[str, list[str]]:
     """Return what is wrong with each sight, in a browser of this thread's own."""
     with chromium() as browser:
         page = new_page(browser, site, lang)
-        return {sight: look(page) for sight in chain(states(page, addresses()), own_data(page), desk(page))}
+        sights = chain(states(page, addresses()), exam(page), own_data(page), desk(page))
+        return {sight: look(page) for sight in sights}
 
 
 @pytest.fixture(scope="module")

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 
 import pytest
 import sqlalchemy as sa
+from axe_playwright_python.sync_playwright import Axe
 from flask import Flask
 from playwright.sync_api import Browser, BrowserContext, Page, Route, expect
 
@@ -21,6 +22,7 @@ from steelyard.web.database import db, migrate
 
 pytestmark = pytest.mark.browser
 
+AXE = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
 HANDED_IN = {"en": "You handed in at", "ja": "に提出しました。"}
 
 
@@ -299,3 +301,31 @@ def test_the_sheet_of_an_exam_counts_down_too(browser: Browser, site: str):
         page.locator("form.answer a[href*='/attempts/']").click()
         page.clock.fast_forward("29:30")
         expect(page.locator(".time-left [role=status]")).to_have_text("One minute left.")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("lang", ["en", "ja"])
+def test_axe_finds_nothing_on_an_exam_only_quiz_and_what_is_said_until_it_is_told(
+    browser: Browser, site: str, lang: str, scheme: str, clock: Clock
+):
+    context = browser.new_context(
+        locale=lang, color_scheme=scheme, viewport={"width": 360, "height": 740}, base_url=site
+    )
+    page, axe = context.new_page(), Axe()
+
+    def look(sight: str) -> None:
+        found = axe.run(page, options=AXE)
+        assert found.violations_count == 0, f"{sight}\n{found.generate_report()}"
+        assert page.evaluate("document.scrollingElement.scrollWidth") <= 360, sight
+
+    for minutes, sight in ((-60, "early"), (70, "open"), (90, "late"), (-90, "open again")):
+        clock.go(minutes=minutes)
+        page.goto("/quizzes/final")
+        look(sight)
+    page.locator("form.start button").click()
+    page.locator("form.answer a[href*='/attempts/']").click()
+    page.locator("form[action$='/submit'] button").click()
+    page.locator("form[action$='/submit'] button").click()
+    expect(page.locator("h1")).to_be_visible()
+    look("handed in")
+    context.close()
