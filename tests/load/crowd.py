@@ -26,7 +26,9 @@ async def crowd(
 ) -> None:
     """Let `life(visitor, number)` run for each learner, all at once. What goes wrong is in the journal."""
     async with AsyncExitStack() as stack:
-        connector = aiohttp.TCPConnector(limit=0)
+        # Gunicorn drops an idle connection after two seconds; a form sent at that moment would get no answer, which a
+        # browser mends by itself, and this client by not waiting so long.
+        connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=1.0)
         stack.push_async_callback(connector.close)
 
         async def live(number: int) -> None:

@@ -4,7 +4,7 @@
 
 The site runs as `steelyard serve --public` says, over the project's own questions; SQLite keeps its file in a temporary
 folder, PostgreSQL is a server of this script's own that waits for the disk. All learners come from one address within
-`--arrive` seconds, and three out of four take a quiz in practice, the fourth sits it as an exam. A person thinks for a
+`--arrive` seconds and join one class; three out of four take a quiz in practice, the fourth sits it as an exam. A person thinks for a
 minute or two about a question; here it is `--think` seconds in the mean, so that five hundred learners ask as much as
 several thousand would. Clients run on the same machine, and take their share of it.
 
@@ -23,7 +23,11 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
 
 from load.crowd import crowd
 from load.journal import Journal, audit
@@ -32,6 +36,7 @@ from load.visitor import Visitor
 from postgresql import server as postgresql
 from steelyard.bank.load import load
 from steelyard.settings import project_data, sqlite_url
+from steelyard.store import classes, instructors
 
 DATABASES = ("sqlite", "postgresql")
 
@@ -52,13 +57,28 @@ def database(kind: str, folder: Path) -> Iterator[str]:
         yield make()
 
 
-async def take_quizzes(server: Server, journal: Journal, learners: int, think: float, arrive: float) -> float:
-    """Let everybody take one quiz; return the seconds that it took."""
+def first_class(url: str) -> str:
+    """Make an instructor with a class, and return the class's code."""
+    engine = sa.create_engine(url)
+    with Session(engine) as session:
+        now = datetime.now(UTC)
+        instructors.add_instructor(session, name="ada", password="never asked for", now=now)
+        code = classes.create_class(session, name="First day", instructor="ada", now=now)
+        session.commit()
+    engine.dispose()
+    return code
+
+
+async def take_quizzes(
+    server: Server, journal: Journal, code: str, learners: int, think: float, arrive: float
+) -> float:
+    """Let everybody join the class and take one quiz; return the seconds that it took."""
     quizzes = slugs()
 
     async def life(visitor: Visitor, number: int) -> None:
         await asyncio.sleep(arrive * number / learners)
         await visitor.arrive()
+        await visitor.join(code)
         slug = quizzes[number % len(quizzes)]
         await (visitor.sit_exam(slug) if number % 4 == 3 else visitor.practise(slug))
 
@@ -110,7 +130,10 @@ def main() -> int:
         ):
             journal = Journal()
             server = Server(Path(folder), url)
-            seconds = asyncio.run(take_quizzes(server, journal, given.learners, given.think, given.arrive))
+            code = first_class(url)
+            seconds = asyncio.run(
+                take_quizzes(server, journal, code, given.learners, given.think, given.arrive)
+            )
             well &= report(journal, server, url, seconds)
     return int(not well)
 
