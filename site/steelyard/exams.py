@@ -54,7 +54,7 @@ def save(
     now: datetime,
 ) -> bool:
     """Save what is ticked in an exam that ends at `ends`; return False when it comes too late to count."""
-    if ends and now > ends + GRACE:
+    if ends and now >= ends + GRACE:
         return False
     return exams.save_draft(
         session, attempt=attempt, question=question, chosen=chosen, language=language, now=now
