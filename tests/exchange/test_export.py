@@ -163,6 +163,25 @@ def test_verdicts_are_worded_as_on_the_pages(app):
                     assert words.verdict(verdict, what) == verdict_words(verdict, what, language)
 
 
+@pytest.mark.parametrize(
+    "words", ["%50% of it", "[html] is meant", "[x] y", "= ~ # {} : \\n \\\\", "-> a", "// no comment"]
+)
+def test_no_words_of_a_choice_are_taken_for_gift_s_own(words):
+    html = HtmlWriter("", {}, None, print).html(Text(f"`x` {words}")).removeprefix("<p><code>x</code> ")[:-4]
+    sent = Item(
+        "", "T", "S", (Option(html, True, html), Option(f"no {html}", False)), html, True, "all-or-nothing"
+    )
+    (read,) = read_gift(gift.write([sent], "Made", silent))
+    (came,) = gift.read(gift.write([sent], "Made", silent)).items
+
+    assert [answer["fraction"] for answer in read["answers"]] == [1, 0]
+    assert [
+        found.replace("&#37;", "%") for found in (read["answers"][0]["text"], came.options[0].feedback)
+    ] == [html] * 2
+    assert came.options[0].html.replace("&#37;", "%") == came.explanation.replace("&#37;", "%") == html
+    assert came.options[1].html == f"no {html}"
+
+
 # ---- scoring -----------------------------------------------------------------------------------------------
 
 

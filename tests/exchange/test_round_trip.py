@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import cache
+from pathlib import Path
 
 import pytest
 
@@ -16,26 +17,22 @@ from steelyard.evidence import Records
 from steelyard.exchange import gift, moodle_xml
 from steelyard.exchange.export import item
 from steelyard.exchange.files import question_file
+from steelyard.exchange.grades import grades
 from steelyard.exchange.item import PLUGINFILE, Item
 from steelyard.exchange.tree import Element, tree
 
 COUNT = 1000
+ROOT = Path(__file__).parent
 
 
 @cache
 def exported(pictures):
     notes = defaultdict(list)
     made = [
-        item(question, Records({}), question_root(), pictures, notes[question.id].append)
+        item(question, Records({}), ROOT, pictures, notes[question.id].append)
         for question in questions(COUNT)
     ]
     return made, notes
-
-
-def question_root():
-    from pathlib import Path
-
-    return Path(__file__).parent
 
 
 def there_and_back(format):
@@ -76,7 +73,7 @@ def test_as_question_files_they_pass_and_say_the_same(format):
         result = parse(text.encode(), "q.en.md", came.id, "en")
 
         assert result.question is not None, (text, result.problems)
-        again = item(result.question, Records({}), question_root(), PLUGINFILE, notes.append)
+        again = item(result.question, Records({}), ROOT, PLUGINFILE, notes.append)
         assert _shape(again) == _shape(came), text
         assert {note for note in notes if "no explanation" not in note} == set()
 
@@ -92,8 +89,6 @@ def _text(item: Item) -> Item:
 
 def _same_scores(came: Item, sent: Item) -> bool:
     """Two rules may be one for a number of choices: right minus wrong, where half of the choices is right."""
-    from steelyard.exchange.grades import grades
-
     ignore = lambda message: None  # noqa: E731
     return grades(came, ignore) == grades(sent, ignore)
 
