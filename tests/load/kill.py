@@ -21,7 +21,7 @@ from pathlib import Path
 
 from load.crowd import crowd
 from load.journal import Journal
-from load.run import DATABASES, database, report, slugs
+from load.run import DATABASES, database, end_cleanly, report, slugs
 from load.server import Server
 from load.visitor import Visitor
 
@@ -68,6 +68,7 @@ async def take_quizzes_and_kill(
 
 
 def main() -> int:
+    end_cleanly()
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--learners", type=int, default=40)
     parser.add_argument("--kills", type=int, default=100)

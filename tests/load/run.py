@@ -4,9 +4,9 @@
 
 The site runs as `steelyard serve --public` says, over the project's own questions; SQLite keeps its file in a temporary
 folder, PostgreSQL is a server of this script's own that waits for the disk. All learners come from one address within
-`--arrive` seconds and join one class; three out of four take a quiz in practice, the fourth sits it as an exam. A person thinks for a
-minute or two about a question; here it is `--think` seconds in the mean, so that five hundred learners ask as much as
-several thousand would. Clients run on the same machine, and take their share of it.
+`--arrive` seconds and join one class; three out of four take a quiz in practice, the fourth sits it as an exam. A
+person thinks for a minute or two about a question; here it is `--think` seconds in the mean, so that five hundred
+learners ask as much as several thousand would. Clients run on the same machine, and take their share of it.
 
 At the end every answer and every save that was acknowledged has to be in the store, with the chosen letters, and
 no other answer may be there; times are printed by route. The exit status is 1 when an answer is lost or doubled, or a
@@ -18,6 +18,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import os
+import signal
 import sys
 import tempfile
 import time
@@ -109,7 +110,13 @@ def report(journal: Journal, server: Server, url: str, seconds: float) -> bool:
     return not wrong and not journal.errors and bool(journal.answers)
 
 
+def end_cleanly() -> None:
+    """Take SIGTERM for an exit, so that neither the site nor PostgreSQL outlives a script that is stopped."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+
+
 def main() -> int:
+    end_cleanly()
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--learners", type=int, default=500)
     parser.add_argument("--think", type=float, default=20.0, metavar="SECONDS")

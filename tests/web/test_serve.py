@@ -101,7 +101,7 @@ def test_a_complete_public_site_is_prepared_and_told_its_command(environment, se
     said: list[str] = []
     serving.serve(public=True, say=said.append)
 
-    assert f"STEELYARD_PUBLIC=1 {sys.executable} -m gunicorn --workers 4 --threads 4" in said[0]
+    assert f"STEELYARD_PUBLIC=1 {sys.executable} -m gunicorn --preload --workers 4 --threads 4" in said[0]
     assert (settings.data / "steelyard.sqlite3").is_file()
 
 

@@ -30,9 +30,10 @@ from steelyard.web.state import EXTENSION, State
 LOCAL = "127.0.0.1"
 PORTS_TRIED = 50
 
-# Threads, since a browser may open a connection and send nothing, which would keep a worker without threads from
-# everybody else. No --preload: each worker makes its application after the fork, and so its own connections.
-PRODUCTION = "gunicorn --workers 4 --threads 4 --bind 0.0.0.0:8000 'steelyard.web:create_app()'"
+# Threads, since a browser may open a connection and send nothing, which would keep a worker without threads
+# from everybody else. Loaded before the fork, the application starts once and its questions are in memory
+# once; it holds no connection to a database yet that the workers could share (tests/web/test_serve.py).
+PRODUCTION = "gunicorn --preload --workers 4 --threads 4 --bind 0.0.0.0:8000 'steelyard.web:create_app()'"
 
 Say = Callable[[str], None]
 
