@@ -17,8 +17,8 @@ def tune(engine: sa.Engine) -> None:
     hundred answers a second and more; without it an answer that was acknowledged could be lost. PostgreSQL
     waits by default.
 
-    The folder of an SQLite file is made. Raises OSError when it cannot be. Nothing is connected yet, so that an
-    engine can be made before a server forks.
+    The folder of an SQLite file is made. Raises OSError when it cannot be. Nothing is connected yet, so that
+    an engine can be made before a server forks.
     """
     if engine.dialect.name != "sqlite":
         return

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from ipaddress import ip_address, ip_network
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from flask import Flask, Response, request
 from flask_limiter import Limiter
@@ -88,9 +88,10 @@ def _limited(each: str, scope: str) -> Callable[[View], View]:
     )
 
     def decorate(view: View) -> View:
+        limited: Any = view
         for limit in limits:
-            view = limit(view)
-        return view
+            limited = limit(limited)
+        return cast(View, limited)
 
     return decorate
 
