@@ -162,6 +162,7 @@ def desk(page: Page) -> Iterator[str]:
 
 
 def _open_details(page: Page) -> None:
+    page.wait_for_load_state()
     page.evaluate("document.querySelectorAll('details').forEach(element => { element.open = true })")
 
 
@@ -180,6 +181,7 @@ def new_page(browser: Browser, site: str, lang: str) -> Page:
 def look(page: Page) -> list[str]:
     """Return what is wrong with the sight before us, and leave the page light and wide as it was."""
     page.wait_for_load_state()  # what a click leads to may still be on its way
+    page.wait_for_load_state()  # a click waits for the next page to begin, not to be there
     light = _axe(page, RULES)
     page.emulate_media(color_scheme="dark")
     dark = _axe(page, COLOUR_RULES)
