@@ -40,6 +40,9 @@ def parser() -> MarkdownIt:
     md.enable(["table", "strikethrough"])
     md.use(dollarmath_plugin, allow_space=False, allow_digits=False)
     md.add_render_rule("softbreak", _softbreak)
+    # mdurl fills its tables at the first link, and shows them half filled to other threads meanwhile.
+    md.normalizeLink("/")
+    md.normalizeLinkText("/")
     return md
 
 

@@ -61,3 +61,15 @@ def test_dollars_that_are_no_formula_stay(source):
 
 def test_the_elements_that_the_check_lets_pass_are_those_that_the_page_keeps():
     assert HTML_TAGS == render._TAGS - render._MATHML
+
+
+def test_a_parser_comes_with_the_tables_that_mdurl_would_fill_under_the_eyes_of_other_threads(monkeypatch):
+    tables: dict[str, dict[str, list[str]]] = {"_encode.encode_cache": {}, "_decode.decode_cache": {}}
+    for name, table in tables.items():
+        monkeypatch.setattr(f"mdurl.{name}", table)
+    md = parser()
+    filled = {name: {key: len(row) for key, row in table.items()} for name, table in tables.items()}
+    md.render("[words](/a%20b?c#d) <https://example.org/%C3%BC>")
+
+    assert all(filled.values())
+    assert filled == {name: {key: 128 for key in table} for name, table in tables.items()}
