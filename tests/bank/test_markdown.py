@@ -72,4 +72,4 @@ def test_a_parser_comes_with_the_tables_that_mdurl_would_fill_under_the_eyes_of_
     md.render("[words](/a%20b?c#d) <https://example.org/%C3%BC>")
 
     assert all(filled.values())
-    assert filled == {name: {key: 128 for key in table} for name, table in tables.items()}
+    assert filled == {name: dict.fromkeys(table, 128) for name, table in tables.items()}
