@@ -27,7 +27,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode, unset_fake_temporarily
 def tensors() -> Iterator[FakeTensorMode]:
     """Let every tensor that is made inside the block be fake. Operators refuse real ones there."""
     mode = FakeTensorMode()
-    with _replaced(torch.utils, "swap_tensors", _give_data), mode:
+    with replaced(torch.utils, "swap_tensors", _give_data), mode:
         yield mode
 
 
@@ -60,7 +60,7 @@ def bitsandbytes(mode: FakeTensorMode) -> Iterator[None]:
             (modules, "Params4bit", _four_bits),
             (nf4, "Params4bit", _four_bits),
         ):
-            stack.enter_context(_replaced(owner, name, value))
+            stack.enter_context(replaced(owner, name, value))
         yield
 
 
@@ -85,7 +85,8 @@ def _four_bits(data: torch.Tensor, *, module: Any, requires_grad: bool = False, 
 
 
 @contextmanager
-def _replaced(owner: Any, name: str, value: Any) -> Iterator[None]:
+def replaced(owner: Any, name: str, value: Any) -> Iterator[None]:
+    """Let an attribute have another value inside the block; one that is not there stays away."""
     if not hasattr(owner, name):  # another version of the library, or one without the C functions
         yield
         return

@@ -31,7 +31,6 @@ from memlab.setup import (
 )
 
 if TYPE_CHECKING:
-    from memlab import measure
     from memlab.measure import Build
 
 
@@ -203,33 +202,45 @@ def _child(technique: str, build: Build, setup: Setup, job: Job) -> None:
         channel.write(json.dumps(message) + "\n")
         channel.flush()
 
+    if setup.predict:
+        _child_that_predicts(technique, build, setup, job, tell)
+        return
     if setup.ranks is not None:
         _child_of_ranks(technique, build, setup, job, tell)
         return
     os.dup2(2, 1)  # whatever a library prints belongs into the log
     tell(stage="load", done=0, of=1)
     try:
-        run = _new_run(technique, setup, job)
+        from memlab import hardware, measure
+
+        run = measure.Run(technique, setup, seed=job.seed, command=job.command)
     except UsageError as error:
         tell(refused=str(error))
         return
     tell(begun=run.to_record("failed", None).model_dump_json())
 
     def progress(stage: str, done: int, of: int) -> None:
-        from memlab import hardware
-
         tell(stage=stage, done=done, of=of, reserved_bytes=hardware.reserved_bytes(run.lab.device))
 
     result = run.measure(build, progress)
     tell(record=result.model_dump_json())
 
 
-def _new_run(technique: str, setup: Setup, job: Job) -> measure.Run:
-    if setup.predict:
-        from memlab.predict import PredictedRun as Run
-    else:
-        from memlab.measure import Run
-    return Run(technique, setup, seed=job.seed, command=job.command)
+def _child_that_predicts(
+    technique: str, build: Build, setup: Setup, job: Job, tell: Callable[..., None]
+) -> None:
+    """Predict and report to the parent; where ranks share the work, what each of them holds as well."""
+    os.dup2(2, 1)
+    tell(stage="predict", done=0, of=1)
+    try:
+        from memlab import predict
+
+        results = predict.predict_all(technique, setup, build=build, seed=job.seed, command=job.command)
+    except UsageError as error:
+        tell(refused=str(error))
+        return
+    first, *parts = (one.model_dump_json() for one in results)
+    tell(record=first, parts=parts)
 
 
 def _child_of_ranks(technique: str, build: Build, setup: Setup, job: Job, tell: Callable[..., None]) -> None:

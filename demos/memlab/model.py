@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from typing import Any
 import torch
 import transformers
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PretrainedConfig, PreTrainedModel
+from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 from transformers.pytorch_utils import Conv1D
 
 from memlab import cache
@@ -29,6 +31,16 @@ os.environ["HF_DEACTIVATE_ASYNC_LOAD"] = "1"
 transformers.masking_utils.find_packed_sequence_indices = lambda position_ids: None
 
 transformers.utils.logging.disable_progress_bar()
+
+_SIZES = {
+    "vocab_size": 10**7,
+    "hidden_size": 10**6,
+    "intermediate_size": 10**7,
+    "num_hidden_layers": 10**4,
+    "num_attention_heads": 10**5,
+    "num_key_value_heads": 10**5,
+}
+"""Fields of a configuration, and the largest value that is not taken for a mistake."""
 
 
 @dataclass(frozen=True)
@@ -105,18 +117,23 @@ def find(setup: Setup, config: PretrainedConfig | None = None) -> Source:
     """
     name, path = setup.model, Path(setup.model)
     if config is not None:
+        _check_sizes(name, config)
         return Source(name, _prepared(copy.deepcopy(config), setup), None, None)
     if name == "tiny":
         return Source("tiny", _prepared(_tiny_config(), setup), None, None)
     own = shape(name)
     path = own or path
     where = str(bundled()) if name == BUNDLED else str(own or name)
+    _refuse_own_code(name, Path(where))
     try:
         config = AutoConfig.from_pretrained(where)
-    except (OSError, ValueError, KeyError) as error:
+    except Exception as error:  # transformers' own checks of a configuration raise types of their own
         raise UsageError(f"--model {name}: its configuration cannot be used ({_first(error)})") from None
     if type(config) not in AutoModelForCausalLM._model_mapping:
-        raise UsageError(f"--model {name}: {config.model_type} is no causal language model of transformers")
+        raise UsageError(
+            f"--model {name}: model_type {config.model_type} is no causal language model of transformers"
+        )
+    _check_sizes(name, config)
     label = name
     if name != BUNDLED and path.exists():  # a record is for other machines too, and holds no path of this one
         path = path.resolve()
@@ -127,6 +144,37 @@ def find(setup: Setup, config: PretrainedConfig | None = None) -> Source:
         None if setup.random_init else where,
         None if path.is_file() else where,
     )
+
+
+def _refuse_own_code(name: str, path: Path) -> None:
+    """Refuse a model that brings its own Python: transformers would ask a question that nobody sees."""
+    try:
+        text = (path / "config.json" if path.is_dir() else path).read_text(encoding="utf-8")
+        fields = json.loads(text)
+    except (OSError, ValueError):
+        return  # not here, or not JSON: transformers says so
+    if not isinstance(fields, dict):
+        raise UsageError(f"--model {name}: holds no configuration; its JSON is a {type(fields).__name__}")
+    kind = fields.get("model_type")
+    if "auto_map" in fields and kind not in CONFIG_MAPPING:
+        raise UsageError(
+            f"--model {name}: auto_map asks to run code that comes with the model, which the lab does not; "
+            f"choose a model_type that transformers knows, not {kind!r}"
+        )
+
+
+def _check_sizes(name: str, config: PretrainedConfig) -> None:
+    for field, most in _SIZES.items():
+        size = getattr(config, field, None)
+        if size is not None and not (type(size) is int and 0 < size <= most):
+            raise UsageError(f"--model {name}: {field} is {size!r}; a whole number from 1 to {most} can be")
+    heads = getattr(config, "num_attention_heads", None)
+    shared = getattr(config, "num_key_value_heads", None)
+    if heads and shared and heads % shared:
+        raise UsageError(
+            f"--model {name}: num_key_value_heads is {shared}, which does not divide num_attention_heads, "
+            f"{heads}"
+        )
 
 
 def _first(error: Exception) -> str:

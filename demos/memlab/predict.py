@@ -79,8 +79,28 @@ def predict(technique: str, config: PretrainedConfig | None, setup: Setup) -> re
     demo = scripts.demo(technique)
     setup = replace(demo.fit(setup), predict=True)
     command = shlex.join(["python", f"demos/{technique}.py", *setup.arguments(leave_out=("json", "out"))])
-    run = PredictedRun(technique, setup, seed=0, command=command, config=config)
-    return run.measure(demo.build, lambda stage, done, of: None)
+    return predict_all(technique, setup, build=demo.build, seed=0, command=command, config=config)[0]
+
+
+def predict_all(
+    technique: str,
+    setup: Setup,
+    *,
+    build: Build,
+    seed: int,
+    command: str,
+    config: PretrainedConfig | None = None,
+    tell: Tell = lambda stage, done, of: None,
+) -> list[record.Record]:
+    """Return the prediction and, where ranks share the work, after it those of single ranks."""
+    if setup.ranks is not None:
+        from memlab.predict_ranks import predict_ranks
+
+        return predict_ranks(
+            technique, setup, build=build, seed=seed, command=command, config=config, tell=tell
+        )
+    run = PredictedRun(technique, setup, seed=seed, command=command, config=config)
+    return [run.measure(build, tell)]
 
 
 class PredictedRun(Run):
@@ -137,7 +157,7 @@ class PredictedRun(Run):
         self.model, self.optimizer = build(lab)
         trainer = self.trainer_type(lab, self.model, self.optimizer)
         _bring_optimizer_state(trainer)
-        self.ledger = trainer.ledger_step(_batch(setup))
+        self.ledger = trainer.ledger_step(batch_of(setup))
         self.static = self.ledger.alive().total
 
 
@@ -150,6 +170,7 @@ def _bring_optimizer_state(trainer: Trainer) -> None:
     trainer.optimizer.zero_grad(set_to_none=True)
 
 
-def _batch(setup: Setup) -> data.Batch:
+def batch_of(setup: Setup) -> data.Batch:
+    """Return a batch; what its tokens are does not matter."""
     shape = (setup.batch, setup.seq)
     return {name: torch.zeros(shape, dtype=torch.int64) for name in ("input_ids", "labels")}

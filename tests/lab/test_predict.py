@@ -10,8 +10,9 @@ import torch
 from transformers import LlamaConfig
 
 from memlab import fake, measure, predict, scripts
-from memlab.record import STEPS, Record
-from memlab.setup import Setup
+from memlab.record import STEPS, Record, read
+from memlab.setup import Setup, UsageError
+from memlab.states import paper
 
 SMALL = Setup(model="tiny", batch=2, seq=64, steps=2, warmup=1, rank=8, alpha=4.0)
 ARMS = [
@@ -19,6 +20,35 @@ ARMS = [
     *((name, "bf16", None) for name in ("baseline", "lora", "qlora")),
     *(("stack", "bf16", step) for step in STEPS),
 ]
+_LLAMA = {
+    "model_type": "llama",
+    "vocab_size": 512,
+    "hidden_size": 64,
+    "intermediate_size": 128,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "max_position_embeddings": 256,
+}
+_GROUPED = {"num_key_value_heads": 2, "head_dim": 16}
+FAMILIES = {
+    "llama": _LLAMA | {"tie_word_embeddings": False},
+    "qwen2": _LLAMA | _GROUPED | {"model_type": "qwen2", "tie_word_embeddings": True},
+    "qwen3": _LLAMA | _GROUPED | {"model_type": "qwen3"},
+    "mistral": _LLAMA | _GROUPED | {"model_type": "mistral"},
+    "gemma": _LLAMA | _GROUPED | {"model_type": "gemma"},
+    "gpt2": {
+        "model_type": "gpt2",
+        "vocab_size": 512,
+        "n_embd": 64,
+        "n_layer": 2,
+        "n_head": 4,
+        "n_positions": 256,
+    },
+    "gpt_neox": _LLAMA | {"model_type": "gpt_neox"},
+    "opt": _LLAMA | {"model_type": "opt", "ffn_dim": 128, "word_embed_proj_dim": 64},
+    "phi": _LLAMA | {"model_type": "phi"},
+}
+ZERO = ("--model", "tiny", "--batch", "2", "--seq", "64")
 FIGURES = ("memory", "speed", "learning")
 
 
@@ -124,7 +154,7 @@ def test_a_user_predicts_a_config(run_demo, tmp_path):
     config.save_pretrained(tmp_path / "my-model")
     path = tmp_path / "my-model" / "config.json"
     done = run_demo(
-        "qlora.py",
+        "baseline.py",
         "--predict",
         "--model",
         str(path),
@@ -139,8 +169,58 @@ def test_a_user_predicts_a_config(run_demo, tmp_path):
     assert "peak memory" in done.stdout and "activations" in done.stdout
     assert "Predicted" in done.stdout and "nothing was trained" in done.stdout
     written = [json.loads(path.read_text()) for path in (tmp_path / "out").glob("*.json")]
-    assert {one["technique"] for one in written} == {"baseline", "qlora"}
+    assert {one["technique"] for one in written} == {"baseline"}
     assert {one["setup"]["model"] for one in written} == {"my-model"}
     assert all("--predict" in one["origin"]["command"] for one in written)
     assert not list((tmp_path / "out").glob("*.svg"))
     assert measure.Run.mode == "measured"
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({"vocab_size": 0}, "vocab_size is 0; a whole number from 1"),
+        ({"num_hidden_layers": -3}, "num_hidden_layers is -3"),
+        ({"hidden_size": 10**12}, "hidden_size is 1000000000000"),
+        (
+            {"num_key_value_heads": 3},
+            "num_key_value_heads is 3, which does not divide num_attention_heads, 4",
+        ),
+        ({"model_type": "t5"}, "model_type t5 is no causal language model"),
+        ({"model_type": "nobody", "auto_map": {"AutoConfig": "a.B"}}, "auto_map asks to run code"),
+        ({"model_type": "nobody"}, "its configuration cannot be used"),
+        ({"max_position_embeddings": 32}, "--seq 64: "),
+    ],
+)
+def test_a_config_that_will_not_do_is_refused_in_one_line(tmp_path, changed, words):
+    """The line names the field."""
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps(_LLAMA | changed))
+    with pytest.raises(UsageError) as refused:
+        predict.predict("lora", None, replace(SMALL, model=str(path)))
+    assert words in str(refused.value) and "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_every_family_is_predicted_as_it_is_measured(family, tmp_path):
+    """Tied or not, grouped heads or not, linear layers of either kind: to the byte."""
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps(FAMILIES[family]))
+    told = predict.predict("qlora", None, replace(SMALL, model=str(path)))
+    measured = _measured("qlora", replace(SMALL, model=str(path), random_init=True))
+    assert told.status == measured.status == "ok", (told.message, measured.message)
+    assert told.memory.breakdown_at_peak == measured.memory.breakdown_at_peak
+
+
+def test_zero_is_predicted_rank_by_rank(run_demo, tmp_path):
+    """DeepSpeed shards tensors without memory: each rank's states are the formulas', without a second process."""
+    done = run_demo("zero.py", "--predict", *ZERO, "--stage", "3", "--ranks", "2", "--out", str(tmp_path))
+    assert done.returncode == 0, done.stderr
+    found = [read(path) for path in tmp_path.glob("*.json")]
+    assert {one.mode for one in found} == {"predicted"} and {one.status for one in found} == {"ok"}
+    of = {(one.setup.stage, one.setup.rank_index): one for one in found}
+    assert set(of) == {(stage, index) for stage in (0, 3) for index in (None, 0, 1)}
+    for (stage, _), one in of.items():
+        expected = sum(paper(stage, 2, one.setup.parameters).values())
+        assert one.states.total == pytest.approx(expected, rel=0.005)
+    assert "up to 2 bytes a parameter more" in of[3, None].message and of[0, None].message is None
