@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from memlab import ranks, readme, record
+from memlab.arguments import parse, refuse
 from memlab.events import EVENTS, run_all
 from memlab.runs import JOB, PLAN, STAGES, Job, Run, outcome, start
 from memlab.setup import (
@@ -25,8 +26,6 @@ from memlab.setup import (
     Setup,
     UsageError,
     folder_for,
-    parse,
-    refuse,
     results_folder,
 )
 

@@ -10,6 +10,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import timedelta
+from functools import cached_property
 from typing import Any, Literal
 
 import torch
@@ -125,6 +126,10 @@ class ShardedTrainer(Trainer):
 
     lab: ShardedLab
 
+    @cached_property
+    def _mean(self) -> torch.Tensor:
+        return torch.zeros((), device=self.lab.device)
+
     def step(
         self, batch: data.Batch, phase: Callable[[Phase], AbstractContextManager[None]] = no_phase
     ) -> torch.Tensor:
@@ -136,9 +141,11 @@ class ShardedTrainer(Trainer):
             engine.backward(loss)
         with phase("optimizer"):
             engine.step()
-        mean: torch.Tensor = loss.detach().float() / torch.distributed.get_world_size()
-        torch.distributed.all_reduce(mean)
-        return mean
+        # In one tensor for good: gloo's thread lets go of what it sent a moment after the ranks go on, and a
+        # new one would be counted between two steps or not, as chance has it.
+        self._mean.copy_(loss.detach() / torch.distributed.get_world_size())
+        torch.distributed.all_reduce(self._mean)
+        return self._mean.clone()
 
     def new_ledger(self) -> Ledger:
         """Return the ledger for one step."""

@@ -8,7 +8,8 @@ import sys
 import pytest
 
 from memlab import record
-from memlab.setup import BUNDLED, Setup, UsageError, parse
+from memlab.arguments import parse
+from memlab.setup import BUNDLED, Setup, UsageError
 
 
 @pytest.fixture

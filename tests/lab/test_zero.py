@@ -12,8 +12,9 @@ import psutil
 import pytest
 
 from memlab import record, states
+from memlab.arguments import parse
 from memlab.model import find
-from memlab.setup import Setup, UsageError, parse
+from memlab.setup import Setup, UsageError
 
 pytest.importorskip("deepspeed", reason="DeepSpeed is not installed here (it comes with the demos, on Linux)")
 

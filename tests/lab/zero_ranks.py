@@ -12,7 +12,7 @@ from pathlib import Path
 DEMOS = Path(__file__).parents[2] / "demos"
 sys.path.insert(0, str(DEMOS))
 
-from memlab.setup import parse  # noqa: E402
+from memlab.arguments import parse  # noqa: E402
 from memlab.sharded import ShardedRun  # noqa: E402
 
 spec = importlib.util.spec_from_file_location("demo_zero", DEMOS / "zero.py")
