@@ -95,14 +95,17 @@ class Visitor:
             await self._get("styles and scripts", html.unescape(path))
 
     async def join(self, code: str) -> None:
-        """Join a class under the pseudonym that the page suggests."""
+        """Join a class under the pseudonym that the page suggests; where it is taken, under the next one."""
         page = await self._get("class", f"/join/{code}")
-        suggested = re.search(r'name="pseudonym"[^>]*value="([^"]+)"', page.text)
-        if suggested is None:
-            raise RefusedError("the page of a class suggests no pseudonym")
-        form = Form.of(page.text)
-        fields = {**form.fields, "pseudonym": html.unescape(suggested[1])}
-        await self._post("class", form.action, fields, {303})
+        while True:
+            suggested = re.search(r'name="pseudonym"[^>]*value="([^"]+)"', page.text)
+            if suggested is None:
+                raise RefusedError("the page of a class suggests no pseudonym")
+            form = Form.of(page.text)
+            fields = {**form.fields, "pseudonym": html.unescape(suggested[1])}
+            page = await self._post("class", form.action, fields, {303, 400})
+            if page.status == 303:
+                return
 
     async def practise(self, slug: str) -> None:
         """Take a quiz to its result, with feedback after each answer."""
