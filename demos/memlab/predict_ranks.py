@@ -27,8 +27,8 @@ from memlab.setup import Setup
 from memlab.sharded import ShardedLab, ShardedRun, ShardedTrainer
 
 _BEYOND = (
-    "stage 3 among several ranks: the states are exact, but on a CPU up to 2 bytes a parameter more were "
-    "measured at the peak, which the last step's exchange still held"
+    "stage 3 among several ranks: the states are exact, but the peak is not to be relied on: on a CPU up to "
+    "2 bytes a parameter more were measured, and why is not known yet"
 )
 _ITEM = torch.ops.aten._local_scalar_dense.default
 
