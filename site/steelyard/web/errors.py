@@ -60,8 +60,8 @@ def _words(error: HTTPException, code: int) -> tuple[str, str]:
             )
         case 429:
             return _("That was very fast"), _(
-                "More was sent within a minute than this site takes. Wait a minute, go back, and send this again; "
-                "nothing that you sent before is lost."
+                "More was sent within a minute than this site takes. Wait a minute, go back, and send this "
+                "again; nothing that you sent before is lost."
             )
         case 503:
             return _("This cannot be shown right now"), _("Try again in a minute.")
