@@ -13,8 +13,9 @@ READY := $(VENV)/.ready
 serve: $(READY)-site
 	@$(BIN)/steelyard serve
 
+# As many files at once as there are cores, four at most: each worker has its own browser and its own PostgreSQL.
 test: $(READY)-all browser
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 demos: $(READY)-demos
 	@$(BIN)/python -m memlab.suite $(ARGS)
