@@ -247,17 +247,18 @@ def test_nobody_else_sees_a_class_or_changes_it(app):
     assert fellows(app, code) == {"amber": 0}
 
 
+def grant(ada, code: str, percent: str):
+    """Type extra time for amber into the class's page."""
+    page = ada.get(f"/instructor/classes/{code}")
+    return ada.send(page, f"/instructor/classes/{code}/extra", pseudonym="amber", percent=percent)
+
+
 @pytest.mark.parametrize(("typed", "granted"), [("50", 50), ("0", 0), (" 200 ", 200)])
 def test_extra_time_is_granted(app, typed, granted):
     ada = instructor(app)
     code = ada.create_class()
     join(app, code, "amber")
-    page = ada.send(
-        ada.get(f"/instructor/classes/{code}"),
-        f"/instructor/classes/{code}/extra",
-        pseudonym="amber",
-        percent=typed,
-    )
+    page = grant(ada, code, typed)
 
     assert f"amber has {granted} per cent extra time" in page.text
     assert fellows(app, code) == {"amber": granted}
@@ -271,12 +272,7 @@ def test_extra_time_out_of_bounds_is_not(app, typed):
     ada = instructor(app)
     code = ada.create_class()
     join(app, code, "amber")
-    page = ada.send(
-        ada.get(f"/instructor/classes/{code}"),
-        f"/instructor/classes/{code}/extra",
-        pseudonym="amber",
-        percent=typed,
-    )
+    page = grant(ada, code, typed)
 
     assert "from 0 to 200" in page.text
     assert fellows(app, code) == {"amber": 0}

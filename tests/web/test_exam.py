@@ -27,13 +27,6 @@ from steelyard.web.database import db
 
 
 @pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    clock = Clock()
-    monkeypatch.setattr("steelyard.web.clock.now", clock)
-    return clock
-
-
-@pytest.fixture
 def app(settings: Settings, make_app, database_url: str, clock: Clock) -> Flask:
     write_exams(settings.questions)
     return make_app(replace(settings, database_url=database_url))

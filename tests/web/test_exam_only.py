@@ -20,13 +20,6 @@ SECRETS = ("Final one", "Final two", "Final three", "Feedback on", "Choice A of"
 
 
 @pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    clock = Clock()
-    monkeypatch.setattr("steelyard.web.clock.now", clock)
-    return clock
-
-
-@pytest.fixture
 def app(settings: Settings, make_app, database_url: str, clock: Clock) -> Flask:
     write_exams(settings.questions)
     picture = "<svg xmlns='http://www.w3.org/2000/svg'/>"
