@@ -77,11 +77,6 @@ class Sitting:
         """The first item without an answer."""
         return next((seat for seat in self.seats if not seat.answered), None)
 
-    @property
-    def score(self) -> float:
-        """Sum of the scores over the answered items, each from 0 to 1."""
-        return sum(seat.score or 0.0 for seat in self.seats)
-
     def seat(self, question: str) -> Seat | None:
         return next((seat for seat in self.seats if seat.question == question), None)
 
