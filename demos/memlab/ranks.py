@@ -8,6 +8,7 @@ and what became of the first one is the result.
 from __future__ import annotations
 
 import os
+import re
 import signal
 import sys
 import tempfile
@@ -20,6 +21,8 @@ from memlab.record import Record
 from memlab.setup import Setup, UsageError
 
 _FOLDER = "MEMLAB_RANKS"
+_LOST = re.compile("by peer|remote process exited")
+"""How gloo and NCCL say that a rank failed for want of another one."""
 
 
 def is_one() -> bool:
@@ -71,8 +74,11 @@ def start(setup: Setup) -> dict[str, Any]:
 
 
 def _message(records: list[Record], codes: dict[int, int], ranks: int) -> dict[str, Any]:
-    killed = [rank for rank in codes if codes[rank] < 0]
     bad = [one for one in records if one.status != "ok"]
+    # The agent ends the ranks that are left by this signal, and lists them among the failed ones.
+    told = any(not _LOST.search(one.message or "") for one in bad)
+    ended = {-signal.SIGTERM} if told else set()
+    killed = [rank for rank in codes if codes[rank] < 0 and codes[rank] not in ended]
     if killed or (len(records) < ranks and not bad):
         # The others may have failed as well since, for want of the one that was killed.
         who = next(iter(killed or codes), 0)

@@ -11,10 +11,12 @@ from pathlib import Path
 import psutil
 import pytest
 
+from memlab import ranks as launcher
 from memlab import record, states
 from memlab.arguments import parse
 from memlab.model import find
 from memlab.setup import Setup, UsageError
+from records import make_record
 
 pytest.importorskip("deepspeed", reason="DeepSpeed is not installed here (it comes with the demos, on Linux)")
 
@@ -238,6 +240,29 @@ def test_a_rank_that_dies_ends_the_run_and_leaves_a_record(tmp_path, body, code,
     assert (one.setup.ranks, one.setup.stage, one.setup.rank_index, one.states) == (2, 0, None, None)
 
 
+@pytest.mark.parametrize(
+    "codes, message, cause",
+    [
+        (
+            {1: 1, 0: -15},
+            "KeyError while loading: 'no part'",
+            None,
+        ),  # the agent ended rank 0, after rank 1 failed
+        ({1: 1, 0: -9}, "KeyError while loading: 'no part'", "rank 0 "),  # but it never sends that first
+        ({0: -15, 1: 1}, "RuntimeError while training: Connection closed by peer [127.0.0.1]:1", "rank 0 "),
+        ({0: -9, 1: 1}, "DistBackendError while training: remote process exited", "rank 0 "),
+    ],
+)
+def test_of_two_ranks_the_one_that_failed_first_is_the_cause(codes, message, cause):
+    """torchrun's agent lists the ranks that it ended itself beside those that failed."""
+    failed = make_record("zero", status="failed", stage=0, ranks=2, rank_index=1)
+    told = launcher._message([failed.model_copy(update={"message": message})], codes, 2)
+    if cause is None:
+        assert record.Record.model_validate_json(told["record"]).message == f"rank 1: {message}"
+    else:
+        assert (told["who"], told["code"]) == (cause, codes[0])
+
+
 def test_ctrl_c_ends_every_rank(tmp_path):
     """Also when only the process that the user started hears of it."""
     command = broken(tmp_path, "pass")
@@ -294,7 +319,6 @@ def test_more_ranks_than_gpus_are_refused(monkeypatch):
     import torch
 
     from memlab import hardware
-    from memlab import ranks as launcher
 
     monkeypatch.setattr(hardware, "choose", lambda name: torch.device("cuda"))
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
