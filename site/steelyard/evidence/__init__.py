@@ -13,9 +13,10 @@ What a test can ask for
 
 Which records a test looks at
     Those that its selection names, with at least the steps that it asks for, and of these the strongest kind:
-    measured on a GPU, measured on a CPU, predicted. Records that differ in nothing but the seed are repeats
-    and give one value, with its spread. When several setups qualify (both precisions, say), all must agree,
-    else the test decides nothing.
+    measured on a GPU, measured on a CPU, predicted. The planner's predictions (`results/predictions`) are
+    asked by a selection with `mode: predicted` and by no other, so that more of them change no verdict.
+    Records that differ in nothing but the seed are repeats and give one value, with its spread. When several
+    setups qualify (both precisions, say), all must agree, else the test decides nothing.
 
 Which learning rate
     A technique is judged at the rate that suits it. Of repeats that differ in the rate alone, those count
@@ -38,7 +39,7 @@ from steelyard.evidence.compare import Difference, differences, tuned
 from steelyard.evidence.judge import Finding, Judgement, judge
 from steelyard.evidence.measures import METRICS, PAIRED, metric
 from steelyard.evidence.reasons import Reason
-from steelyard.evidence.records import SELECTORS, Group, Kind, Records, load, replay, selects
+from steelyard.evidence.records import SELECTORS, Group, Kind, Records, load, replay
 
 __all__ = [
     "METRICS",
@@ -56,6 +57,5 @@ __all__ = [
     "load",
     "metric",
     "replay",
-    "selects",
     "tuned",
 ]

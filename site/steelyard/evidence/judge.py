@@ -14,7 +14,7 @@ from steelyard.bank.model import Claim, Selection, Test, Verdict
 from steelyard.evidence.compare import Difference, differences, tuned
 from steelyard.evidence.measures import METRICS, PAIRED, Sides, metric, sides
 from steelyard.evidence.reasons import Reason
-from steelyard.evidence.records import SELECTORS, Group, Kind, Records, replay, selects
+from steelyard.evidence.records import SELECTORS, Group, Kind, Records, replay
 
 SEEDS = 3
 """Fewer repeats cannot disagree in a way that says anything."""
@@ -173,8 +173,7 @@ def _selected(
     test: Test, selection: Selection, records: Records
 ) -> Sequence[tuple[Group, tuple[float, ...]]] | Reason:
     """Return the groups that a side of a test means, each with the rates that it was chosen from."""
-    groups = records.by_technique.get(str(selection["technique"]), ())
-    meant = [group for group in groups if selects(selection, group.first)]
+    meant = records.meant(selection)
     if not meant:
         return Reason("no-record", {"selection": selection})
     long = [group for group in meant if group.first.setup.steps >= test.steps]

@@ -1,7 +1,13 @@
-"""The published records: read from their folder, put together as repeats, and selected by their fields."""
+"""The published records: read from their folder, put together as repeats, and selected by their fields.
+
+What was measured lies in a folder for each device, a file a run. What was predicted for the planner lies in
+`predictions`, a file for each model and a record a line: some hundred times as many, so they are kept apart,
+and nobody meets them who does not ask for predictions.
+"""
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -11,7 +17,7 @@ from typing import Any, Literal
 
 from pydantic import ValidationError
 
-from memlab.record import Record, Setup, read
+from memlab.record import Record, Setup
 from steelyard.bank.model import Problem
 
 Kind = Literal["gpu", "cpu", "predicted", "computed", "cited"]
@@ -21,6 +27,10 @@ SELECTORS = frozenset({"technique", "mode", "device"} | set(Setup.model_fields) 
 """The fields by which a test may select records; `device` is cuda, cpu or fake."""
 
 MAX_RECORD_BYTES = 4 * 1024**2
+
+PREDICTIONS = "predictions"
+VALIDATION = "validation"
+"""What lies here is no record: how far predictions were off, as a table."""
 
 LARGEST = 2**63
 """No measurement comes near it, and reckoning with what lies beyond may overflow."""
@@ -58,6 +68,8 @@ class Records:
 
     by_id: Mapping[str, Record]
     problems: tuple[Problem, ...] = ()
+    predictions: Mapping[str, Record] = dataclasses.field(default_factory=dict)
+    """The planner's, by file and name (`predictions/<model>/lora-mixed-…`), those that failed included."""
 
     @cached_property
     def groups(self) -> tuple[Group, ...]:
@@ -84,6 +96,26 @@ class Records:
             found.setdefault(group.first.technique, []).append(group)
         return {technique: tuple(groups) for technique, groups in found.items()}
 
+    @cached_property
+    def predicted(self) -> Records:
+        """The planner's predictions as records of their own."""
+        return Records(self.predictions)
+
+    def meant(self, selection: Mapping[str, Any]) -> tuple[Group, ...]:
+        """Return the groups that a test's `of` or `against` names.
+
+        The planner's predictions are among them only where it asks for predictions by name.
+        """
+        named = str(selection["technique"])
+        groups = self.by_technique.get(named, ())
+        if selection.get("mode") == "predicted" or selection.get("device") == "fake":
+            groups += self.predicted.by_technique.get(named, ())
+        return tuple(
+            group
+            for group in groups
+            if all(field(group.first, name) == wanted for name, wanted in selection.items())
+        )
+
 
 def load(folder: Path) -> Records:
     """Read every record below `folder`; one that is foreign or corrupted is refused by name in `problems`."""
@@ -91,18 +123,14 @@ def load(folder: Path) -> Records:
     problems: list[Problem] = []
     for path in sorted(folder.rglob("*.json")):
         name = path.relative_to(folder)
-        if name == Path("schema.json"):
+        if name == Path("schema.json") or name.parts[0] in (PREDICTIONS, VALIDATION):
             continue
         try:
             by_id[name.with_suffix("").as_posix()] = _read(path)
         except (OSError, ValueError) as error:
-            problems.append(Problem(name.as_posix(), 1, 1, "E050", f"is not a record: {_reason(error)}"))
-    return Records(by_id, tuple(problems))
-
-
-def selects(selection: Mapping[str, Any], record: Record) -> bool:
-    """Say whether `record` is among those that a test's `of` or `against` names."""
-    return all(field(record, name) == wanted for name, wanted in selection.items())
+            problems.append(_problem(name, 1, error))
+    predictions, others = _predictions(folder)
+    return Records(by_id, (*problems, *others), predictions)
 
 
 def field(record: Record, name: str) -> Any:
@@ -119,22 +147,59 @@ def field(record: Record, name: str) -> Any:
 
 
 def replay(id: str, record: Record) -> str:
-    """Return the command that measures a published run again and prints both side by side."""
+    """Return the command that repeats a published run; what was measured is printed beside what is now."""
+    if id.startswith(f"{PREDICTIONS}/"):
+        return record.origin.command
     return f"python demos/{record.technique}.py --like demos/results/{id}.json"
 
 
 def _read(path: Path) -> Record:
+    record = _checked(_bytes(path))
+    if path.stem != record.slug:
+        raise ValueError(f"its setup belongs under the name {record.slug}.json")
+    return record
+
+
+def _predictions(folder: Path) -> tuple[dict[str, Record], list[Problem]]:
+    found: dict[str, Record] = {}
+    problems: list[Problem] = []
+    for path in sorted((folder / PREDICTIONS).glob("*.jsonl")):
+        name = path.relative_to(folder)
+        try:
+            lines = _bytes(path).splitlines()
+        except (OSError, ValueError) as error:
+            problems.append(_problem(name, 1, error))
+            continue
+        for number, line in enumerate(lines, 1):
+            try:
+                record = _checked(line)
+                if record.mode != "predicted":
+                    raise ValueError("it was measured, and belongs into the folder of its device")
+            except ValueError as error:
+                problems.append(_problem(name, number, error))
+            else:
+                found[f"{name.with_suffix('').as_posix()}/{record.slug}"] = record
+    return found, problems
+
+
+def _bytes(path: Path) -> bytes:
     if path.is_symlink():
         raise ValueError("a link is not followed")
     if (size := path.stat().st_size) > MAX_RECORD_BYTES:
         raise ValueError(f"{size} bytes are more than {MAX_RECORD_BYTES}")
-    record = read(path)
+    return path.read_bytes()
+
+
+def _checked(text: bytes) -> Record:
+    record = Record.model_validate_json(text)
     rest = record.model_dump(exclude={"memory": {"timeline"}})
     if not (all(max(row) < LARGEST for row in record.memory.timeline) and _is_measurable(rest)):
         raise ValueError(f"it holds a number beyond {LARGEST:.2g}")
-    if path.stem != record.slug:
-        raise ValueError(f"its setup belongs under the name {record.slug}.json")
     return record
+
+
+def _problem(name: Path, line: int, error: Exception) -> Problem:
+    return Problem(name.as_posix(), line, 1, "E050", f"is not a record: {_reason(error)}")
 
 
 def _is_measurable(value: object) -> bool:
