@@ -11,7 +11,7 @@ from threading import Thread
 
 import pytest
 from flask import Flask
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, Locator, sync_playwright
 from werkzeug.serving import make_server
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
@@ -33,6 +33,12 @@ def chromium() -> Iterator[Browser]:
             yield browser
         finally:
             browser.close()
+
+
+def follow(link: Locator) -> None:
+    """Click what leads to another page and wait for that page, which Playwright's click does not do by itself."""
+    with link.page.expect_navigation():
+        link.click()
 
 
 @contextmanager

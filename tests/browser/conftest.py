@@ -41,10 +41,12 @@ def project_site(data: Path, results: Path, database_url: str | None = None) -> 
     )
     migrate(app)
     add_instructor(app)
-    with serving(app) as address:
-        yield address
-    with app.app_context():
-        app.extensions["sqlalchemy"].engine.dispose()
+    try:
+        with serving(app) as address:
+            yield address
+    finally:
+        with app.app_context():
+            app.extensions["sqlalchemy"].engine.dispose()
 
 
 @pytest.fixture(scope="session")

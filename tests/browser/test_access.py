@@ -16,7 +16,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe, AxeResults
 from playwright.sync_api import Browser, Page
 
-from chromium import chromium
+from chromium import chromium, follow
 from instructing import PASSWORD
 from steelyard import evidence
 from steelyard.settings import project_data
@@ -66,18 +66,18 @@ def states(page: Page, addresses: Sequence[str]) -> Iterator[str]:
             quiz = address.rpartition("/")[0]
             if quiz not in quizzes:  # the words for a missing choice are the same for every question
                 quizzes.add(quiz)
-                page.locator("form.answer button[type=submit]").click()
+                follow(page.locator("form.answer button[type=submit]"))
                 yield f"{address} without a choice"
             page.locator(".choices input").first.check()
-            page.locator("form.answer button[type=submit]").click()
+            follow(page.locator("form.answer button[type=submit]"))
             _open_details(page)
             yield f"{address} answered"
     page.goto("/quizzes/peft")
-    page.locator("main form button[type=submit]").click()
+    follow(page.locator("main form button[type=submit]"))
     while "/attempts/" not in page.url:
         page.locator(".choices input").first.check()
-        page.locator("form.answer button[type=submit]").click()
-        page.locator(".onward a").first.click()
+        follow(page.locator("form.answer button[type=submit]"))
+        follow(page.locator(".onward a").first)
     _open_details(page)
     yield "the result of a quiz"
 
@@ -86,14 +86,14 @@ def exam(page: Page) -> Iterator[str]:
     """Look at an exam under way, at its sheet, at the question about blanks, and at an attempt that is gone."""
     page.goto("/quizzes/lora")
     page.locator("#mode-exam").check()
-    page.locator("main form button[type=submit]").click()
+    follow(page.locator("main form button[type=submit]"))
     page.locator(".choices input").first.check()
     yield "a question of an exam"
-    page.locator("form.answer a[href*='/attempts/']").last.click()
+    follow(page.locator("form.answer a[href*='/attempts/']").last)
     yield "the sheet of an exam"
-    page.locator("form[action$='/submit'] button").click()
+    follow(page.locator("form[action$='/submit'] button"))
     yield "an exam with blanks"
-    page.locator("form[action$='/submit'] button").click()
+    follow(page.locator("form[action$='/submit'] button"))
     _open_details(page)
     yield "the result of an exam"
     page.goto(f"/attempts/{'0' * 32}")
@@ -105,18 +105,18 @@ def own_data(page: Page) -> Iterator[str]:
     page.goto("/questions/lora/peak?mode=review")
     page.locator("#guess").fill("40")
     page.locator(".choices input").first.check()
-    page.locator("form.answer button[type=submit]").click()
+    follow(page.locator("form.answer button[type=submit]"))
     yield "an answer in review"
-    page.locator(".inline button").first.click()
+    follow(page.locator(".inline button").first)
     yield "an answer taken back"
     for address in ("/progress", "/progress/delete"):
         page.goto(address)
         _open_details(page)
         yield f"{address} of a learner"
-    page.locator("form[action$='/progress/delete'] button").click()
+    follow(page.locator("form[action$='/progress/delete'] button"))
     yield "deleting without a tick"
     page.goto("/progress")
-    page.locator("form[action$='/progress/continue'] button").click()
+    follow(page.locator("form[action$='/progress/continue'] button"))
     yield "a link to another device"
     link = page.locator(".address code").inner_text()
     page.context.clear_cookies()
@@ -132,32 +132,32 @@ def desk(page: Page) -> Iterator[str]:
     for password, sight in (("wrong", "a wrong password"), (PASSWORD, "statistics")):
         page.locator("#name").fill("ada")
         page.locator("#password").fill(password)
-        page.locator("form[action$='/login'] button").click()
+        follow(page.locator("form[action$='/login'] button"))
         _open_details(page)
         yield sight
     page.goto("/instructor")
     yield "classes and quizzes"
     page.locator("#name").fill("Spring")
-    page.locator("form[action$='/classes'] button").click()
+    follow(page.locator("form[action$='/classes'] button"))
     yield "a class without members"
     made = page.url
     join = f"/join/{made.rpartition('/')[2]}"
     page.goto(join)
     yield "joining a class"
     page.locator("#pseudonym").fill("amber")
-    page.locator("form[action*='/join/'] button").click()
+    follow(page.locator("form[action*='/join/'] button"))
     yield "a class that was joined"
     page.goto("/quizzes/peft")
-    page.locator("form.start button").click()
+    follow(page.locator("form.start button"))
     page.locator(".choices input").first.check()
-    page.locator("form.answer button[type=submit]").click()
+    follow(page.locator("form.answer button[type=submit]"))
     page.goto(made)
     yield "a class with a member"
-    page.locator("a[href*='/instructor/quizzes/']").click()
+    follow(page.locator("a[href*='/instructor/quizzes/']"))
     yield "statistics of a class"
     page.goto(f"{made}/delete")
     yield "deleting a class"
-    page.locator("form[action$='/delete'] button").click()
+    follow(page.locator("form[action$='/delete'] button"))
     yield "a class deleted"
 
 

@@ -9,6 +9,7 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from browser.test_journey import by_keyboard, learner
+from chromium import follow
 from instructing import PASSWORD
 
 pytestmark = pytest.mark.browser
@@ -25,25 +26,29 @@ def test_a_class_from_its_making_to_its_results(
         desk.goto("/instructor")
         desk.locator("#name").fill("ada")
         desk.locator("#password").fill(PASSWORD)
-        desk.locator("#password").press("Enter")
+        with desk.expect_navigation():
+            desk.locator("#password").press("Enter")
         desk.locator("#name").fill(f"Class {lang}")
-        desk.locator("#name").press("Enter")
+        with desk.expect_navigation():
+            desk.locator("#name").press("Enter")
         expect(desk.locator("h1")).to_have_text(f"Class {lang}")
         code = desk.locator(".join-code").inner_text()
 
         page.goto("/join")
         page.locator("#code").fill(code.lower())
-        page.locator("#code").press("Enter")
+        with page.expect_navigation():
+            page.locator("#code").press("Enter")
         expect(page.locator("h1")).to_have_text(f"Class {lang}")
         pseudonym = page.locator("#pseudonym").input_value()
-        page.locator("#pseudonym").press("Enter")
+        with page.expect_navigation():
+            page.locator("#pseudonym").press("Enter")
         expect(page.locator(".lead")).to_contain_text(pseudonym)
-        page.locator(".question-list a[href$='/quizzes/dora']").click()
-        page.locator("form.start button").click()
+        follow(page.locator(".question-list a[href$='/quizzes/dora']"))
+        follow(page.locator("form.start button"))
         questions = page.locator(".steps li").count()
         for _ in range(questions):
             by_keyboard(page)
-            page.locator(".onward a").first.click()
+            follow(page.locator(".onward a").first)
         expect(page.locator(".score-list li")).to_have_count(questions)
 
         desk.reload()
@@ -59,7 +64,7 @@ def test_a_class_from_its_making_to_its_results(
             str(questions),
         )
 
-        desk.get_by_role("link", name=statistics).click()
+        follow(desk.get_by_role("link", name=statistics))
         expect(desk.locator(".item").first).to_contain_text(n)
         assert desk.locator(".item").count() == desk.locator(".statistics tbody tr").count() == questions
         score = sum(float(value) for name, value in line.items() if name.startswith("dora/"))

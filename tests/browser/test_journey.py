@@ -9,6 +9,8 @@ from contextlib import contextmanager
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
+from chromium import follow
+
 pytestmark = pytest.mark.browser
 
 START = {"en": "Start", "ja": "はじめる"}
@@ -38,7 +40,7 @@ def learner(
 def by_mouse(page: Page) -> None:
     """Click the first choice's text, then the button."""
     page.locator(".choices label").first.click()
-    page.locator("form.answer button[type=submit]").click()
+    follow(page.locator("form.answer button[type=submit]"))
 
 
 def by_keyboard(page: Page) -> None:
@@ -77,7 +79,7 @@ def test_a_quiz_is_taken_to_its_result(
         page.goto("/")
         expect(page.locator("html")).to_have_attribute("lang", lang)
         page.goto("/quizzes/lora")
-        page.locator("main form button[type=submit]").click()
+        follow(page.locator("main form button[type=submit]"))
         questions = page.locator(".steps li").count()
         assert questions >= 5
         for number in range(questions):
@@ -86,7 +88,7 @@ def test_a_quiz_is_taken_to_its_result(
             expect(page.locator("#outcome")).to_be_visible()
             assert page.locator(".told-choice").count() >= 2
             assert page.locator(".evidence").count() >= 1
-            page.locator(".onward a").first.click()
+            follow(page.locator(".onward a").first)
         expect(page).to_have_url(re.compile(r"/attempts/"))
         assert page.locator(".score-list li").count() == questions
         assert page.locator(".evidence").count() >= questions
@@ -102,7 +104,7 @@ def test_the_source_question_is_answered_in_full_and_shows_sixteen_claims_judged
         assert boxes.count() == 6
         for index in range(6):
             boxes.nth(index).check()
-        page.locator("form.answer button[type=submit]").click()
+        follow(page.locator("form.answer button[type=submit]"))
         expect(page.locator(".outcome-right")).to_be_visible()
         assert page.locator(".told-hit").count() == 6
         assert page.locator(".evidence").count() >= 16
@@ -123,7 +125,7 @@ def test_an_answer_without_a_choice_is_asked_for_again_and_keeps_the_guess(brows
     with learner(browser, site, "en", script=False, refused=("400",)) as page:
         page.goto("/questions/lora/peak")
         page.locator("#guess").fill("40")
-        page.locator("form.answer button[type=submit]").click()
+        follow(page.locator("form.answer button[type=submit]"))
         expect(page.locator("[role=alert]")).to_be_visible()
         expect(page.locator("#guess")).to_have_value("40")
 
@@ -131,7 +133,7 @@ def test_an_answer_without_a_choice_is_asked_for_again_and_keeps_the_guess(brows
 def test_the_language_switch_keeps_the_page(browser: Browser, site: str):
     with learner(browser, site, "en", script=False) as page:
         page.goto("/techniques/lora")
-        page.get_by_role("link", name="日本語").click()
+        follow(page.get_by_role("link", name="日本語"))
         expect(page.locator("html")).to_have_attribute("lang", "ja")
         assert page.url.startswith(f"{site}/techniques/lora")
 
@@ -139,7 +141,7 @@ def test_the_language_switch_keeps_the_page(browser: Browser, site: str):
 def test_going_back_after_an_answer_shows_the_answer_not_a_second_try(browser: Browser, site: str):
     with learner(browser, site, "en", script=True) as page:
         page.goto("/quizzes/lora")
-        page.locator("main form button[type=submit]").click()
+        follow(page.locator("main form button[type=submit]"))
         by_mouse(page)
         expect(page.locator("#outcome")).to_be_visible()
         told = page.locator("#outcome").inner_text()

@@ -16,7 +16,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from browser.test_access import RULES
 from browser.test_journey import learner
-from chromium import serving
+from chromium import follow, serving
 from memlab.record import read
 from steelyard.settings import Settings, project_data, sqlite_url
 from steelyard.web import create_app
@@ -96,7 +96,7 @@ def start(page: Page, lang: str = "en", technique: str = "lora", **fields: str) 
             field.select_option(value)
         else:
             field.fill(value)
-    page.get_by_role("button", name=WORDS[lang]["run"], exact=True).click()
+    follow(page.get_by_role("button", name=WORDS[lang]["run"], exact=True))
 
 
 @pytest.mark.parametrize("lang", ["en", "ja"])
@@ -128,10 +128,10 @@ def test_a_run_is_started_and_its_result_stands_beside_the_published_record(
         start(page)
         state = page.locator(".run-state")
         if not script:
-            page.locator(".run-refresh").click()
+            follow(page.locator(".run-refresh"))
             expect(page).to_have_url(re.compile(r"/lab/runs/\d+$"))
             while state.inner_text() in ("waiting for its turn", "running"):
-                page.locator(".run-refresh").click()
+                follow(page.locator(".run-refresh"))
         expect(state).to_have_text("done", timeout=MINUTES)
         found, beside = page.locator(".run-found"), page.locator(".run-beside")
         expect(found).to_contain_text("peak memory")

@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
+from chromium import follow
+
 pytestmark = pytest.mark.browser
 
 WORDS = {
@@ -28,7 +30,7 @@ def context(browser: Browser, site: str, lang: str, script: bool) -> BrowserCont
 
 def answer(page: Page) -> None:
     page.locator(".choices input").first.check()
-    page.locator("form.answer button[type=submit]").click()
+    follow(page.locator("form.answer button[type=submit]"))
 
 
 def tomorrow(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -48,10 +50,10 @@ def test_a_learner_reviews_takes_back_goes_on_elsewhere_and_leaves(
     answer(page)
     tomorrow(monkeypatch)
     page.goto("/")
-    page.locator(".hero a[href$='/review/next']").click()
+    follow(page.locator(".hero a[href$='/review/next']"))
     expect(page).to_have_url(re.compile(r"/questions/lora/peak\?mode=review"))
     answer(page)
-    page.locator(".inline button").first.click()
+    follow(page.locator(".inline button").first)
     expect(page.locator(".lead")).to_have_text(words["due"])
 
     page.goto("/progress")
@@ -63,12 +65,12 @@ def test_a_learner_reviews_takes_back_goes_on_elsewhere_and_leaves(
     kept = json.loads((tmp_path / "export.json").read_text(encoding="utf-8"))
     assert (len(kept["answers"]), len(kept["undos"]), len(kept["guesses"])) == (2, 1, 1)
 
-    page.locator("form[action$='/progress/continue'] button").click()
+    follow(page.locator("form[action$='/progress/continue'] button"))
     expect(page.locator(".qr")).to_be_visible()
     link = page.locator(".address code").inner_text()
     assert link.startswith(f"{site}/continue/")
     other.goto(link)
-    other.locator("main form button").click()
+    follow(other.locator("main form button"))
     expect(other.locator(".lead")).to_have_text(words["answers"])
     other.goto(link)
     expect(other.locator("h1")).to_be_visible()
@@ -76,7 +78,7 @@ def test_a_learner_reviews_takes_back_goes_on_elsewhere_and_leaves(
 
     other.goto("/progress/delete")
     other.locator("input[name=confirm]").check()
-    other.locator("main form button").click()
+    follow(other.locator("main form button"))
     expect(other).to_have_url(re.compile(r"/privacy#remains$"))
     expect(other.locator(".notice")).to_be_visible()
     for left in (page, other):

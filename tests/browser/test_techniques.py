@@ -12,6 +12,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
 import published
+from chromium import follow
 
 pytestmark = pytest.mark.browser
 
@@ -101,7 +102,7 @@ def test_a_visitor_walks_from_the_map_to_a_picture_a_comparison_and_a_run(
 
     page.goto("/techniques")
     expect(page.locator("html")).to_have_attribute("lang", lang)
-    page.locator('a[href="/techniques/stack"]').click()
+    follow(page.locator('a[href="/techniques/stack"]'))
     fall = page.locator("figure").first
     expect(fall.locator("svg.chart")).to_be_visible()
     expect(fall.locator("th", has_text=WORDS[lang]["waterfall"])).to_be_visible()
@@ -111,20 +112,20 @@ def test_a_visitor_walks_from_the_map_to_a_picture_a_comparison_and_a_run(
         page.locator("figure").first.locator("svg.chart text", has_text=WORDS[lang]["rank"])
     ).to_be_visible()
 
-    page.locator('nav a[href="/compare"]').click()
+    follow(page.locator('nav a[href="/compare"]'))
     page.locator("#metric").select_option("speed.step_seconds.median")
-    page.locator("form.chooser button").click()
+    follow(page.locator("form.chooser button"))
     expect(page).to_have_url(re.compile(r"metric=speed\.step_seconds\.median"))
     expect(page.locator("#result")).to_have_text(WORDS[lang]["chosen"])
     expect(page.locator("#metric option:checked")).to_have_text(WORDS[lang]["chosen"])
 
     page.locator("#setup").select_option(index=1)
-    page.locator("form.chooser button").click()
+    follow(page.locator("form.chooser button"))
     expect(page.locator("#learned")).to_be_visible()
     expect(page.locator("#result")).to_have_text(WORDS[lang]["chosen"])
 
     page.locator("#all ~ details summary").click()
-    page.locator("#all ~ details a").first.click()
+    follow(page.locator("#all ~ details a").first)
     expect(page).to_have_url(re.compile(r"/runs/cpu/"))
     expect(page.locator("svg.chart").first).to_be_visible()
     context.close()
