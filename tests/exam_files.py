@@ -59,11 +59,11 @@ def hand_in(learner: Learner, attempt: str, **fields: str) -> Page:
     return Page(learner.client.post(f"/attempts/{attempt}/submit", data=data, follow_redirects=True))
 
 
-def autosave(learner: Learner, page: Page, chosen: str) -> Page:
-    """Send what is ticked as the script does."""
+def autosave(learner: Learner, page: Page, chosen: str, **order: str | int) -> Page:
+    """Send what is ticked as the script does; `order` is the page's own number and that of the save."""
     question = page.path.removeprefix("/questions/")
     url = f"/attempts/{attempt_of(page)}/drafts/{question}"
-    return Page(learner.client.post(url, data={**page.hidden, "choice": list(chosen)}))
+    return Page(learner.client.post(url, data={**page.hidden, "choice": list(chosen), **order}))
 
 
 def answers(app: Flask) -> list[store.Answer]:

@@ -52,12 +52,16 @@ def save(
     chosen: str,
     language: str,
     now: datetime,
+    order: tuple[str, int] | None = None,
 ) -> bool:
-    """Save what is ticked in an exam that ends at `ends`; return False when it comes too late to count."""
+    """Save what is ticked in an exam that ends at `ends`; return False when it comes too late to count.
+
+    `order`: see `store.exams.save_draft`.
+    """
     if ends and now >= ends + GRACE:
         return False
     return exams.save_draft(
-        session, attempt=attempt, question=question, chosen=chosen, language=language, now=now
+        session, attempt=attempt, question=question, chosen=chosen, language=language, now=now, order=order
     )
 
 

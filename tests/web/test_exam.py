@@ -41,6 +41,12 @@ def refresh(app: Flask) -> None:
     assert app.extensions["steelyard"].live_bank.refresh()
 
 
+def drafts(app: Flask) -> list[str]:
+    """Return what every save so far held, in the order of the saves."""
+    with app.app_context():
+        return list(db.session.scalars(sa.select(store.Draft.chosen).order_by(store.Draft.id)))
+
+
 # ---- the way through --------------------------------------------------------------------------------------
 
 
@@ -177,12 +183,32 @@ def test_a_question_of_an_exam_takes_at_most_three_statements(app, learner):
 def test_the_scripts_saves_are_in_the_store_and_answered_without_a_page(app, learner):
     page = learner.start("basics", "exam")
     saved = [autosave(learner, page, letters) for letters in ("A", "AB", "AC")]
-    with app.app_context():
-        drafts = list(db.session.scalars(sa.select(store.Draft).order_by(store.Draft.id)))
 
     assert [(each.status, each.response.data) for each in saved] == [(204, b"")] * 3
-    assert [draft.chosen for draft in drafts] == ["A", "AB", "AC"]
+    assert drafts(app) == ["A", "AB", "AC"]
     assert learner.get(page.url).ticked == {"A", "C"}
+
+
+def test_a_save_that_arrives_after_a_later_one_of_its_page_changes_nothing(app, learner):
+    """A browser gives a request up after a while and sends the next; the first may be handled last."""
+    page = learner.start("basics", "exam")
+    sent = [
+        autosave(learner, page, letters, tab=tab * 16, nth=nth)
+        for letters, tab, nth in (("A", "1", 1), ("AC", "1", 3), ("B", "1", 2), ("BC", "2", 1), ("C", "1", 2))
+    ]
+    by_button = learner.answer(page, ["B"], tab="2" * 16, nth="2")
+    late = autosave(learner, page, "C", tab="2" * 16, nth=1)
+
+    assert [each.status for each in (*sent, late)] == [204] * 6 and by_button.status == 200
+    assert drafts(app) == ["A", "AC", "BC", "B"]
+
+
+@pytest.mark.parametrize(("tab", "nth"), [("x" * 16, 1), ("1" * 16, 0), ("1" * 16, "1e9"), ("1" * 15, 1)])
+def test_a_save_whose_number_is_none_is_refused(app, learner, tab, nth):
+    page = learner.start("basics", "exam")
+
+    assert autosave(learner, page, "A", tab=tab, nth=nth).status == 400
+    assert drafts(app) == []
 
 
 def test_a_save_says_in_which_language_the_question_was_read(app, learner):

@@ -51,25 +51,48 @@ def extra_percent(session: Session, learner: str) -> int:
 
 
 def save_draft(
-    session: Session, *, attempt: str, question: str, chosen: str, language: str, now: datetime
+    session: Session,
+    *,
+    attempt: str,
+    question: str,
+    chosen: str,
+    language: str,
+    now: datetime,
+    order: tuple[str, int] | None = None,
 ) -> bool:
-    """Append what is ticked; return False when the exam has ended, or is gone."""
-    session.execute(sa.select(Attempt.id).where(Attempt.id == attempt).with_for_update(read=True))
-    # A statement of its own: on PostgreSQL it sees what was committed while the first waited.
+    """Append what is ticked; return False when the exam has ended, or is gone.
+
+    `order` is the page that made this save and its number among the saves of that page. One that a later one
+    of its page has overtaken adds nothing, and counts as saved: a request may be handled long after the
+    browser gave it up and sent what followed.
+    """
+    session.execute(sa.select(Attempt.id).where(Attempt.id == attempt).with_for_update())
+    # Statements of their own: on PostgreSQL they see what was committed while the first waited.
+    if order and session.scalar(sa.select(_later(attempt, question, *order))):
+        return True
+    tab, nth = order or (None, None)
     item = sa.select(
         Item.attempt,
         Item.question,
         sa.literal(chosen, sa.String),
         sa.literal(language, sa.String),
         sa.literal(now, Moment),
+        sa.literal(tab, sa.String),
+        sa.literal(nth, sa.Integer),
     ).where(
         Item.attempt == attempt,
         Item.question == question,
         ~sa.exists().where(Submission.attempt == attempt),
     )
-    columns = ["attempt", "question", "chosen", "language", "saved"]
+    columns = ["attempt", "question", "chosen", "language", "saved", "tab", "nth"]
     added = session.execute(sa.insert(Draft).from_select(columns, item).returning(Draft.id))
     return added.first() is not None
+
+
+def _later(attempt: str, question: str, tab: str, nth: int) -> sa.Exists:
+    return sa.exists().where(
+        Draft.attempt == attempt, Draft.question == question, Draft.tab == tab, Draft.nth > nth
+    )
 
 
 def lock(session: Session, attempt: str, learner: str) -> datetime | None:

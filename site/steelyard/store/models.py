@@ -135,6 +135,10 @@ class Draft(Base):
     """Empty when everything was unticked again."""
     language: Mapped[str] = mapped_column(sa.String(20))
     saved: Mapped[datetime] = mapped_column(Moment)
+    tab: Mapped[str | None] = mapped_column(sa.String(16))
+    """A number that the script drew for the page from which this was saved; null without a script."""
+    nth: Mapped[int | None]
+    """The how manieth save of that page this is, from 1."""
 
 
 class Submission(Base):

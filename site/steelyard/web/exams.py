@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import timedelta
@@ -169,9 +170,20 @@ def _save(sitting: Sitting, seat: Seat, chosen: Collection[str]) -> bool:
         chosen="".join(sorted(set(chosen))),
         language=shown(pinned(seat), language()).question.language,
         now=clock.now(),
+        order=_order(),
     )
     db.session.commit()
     return saved
+
+
+def _order() -> tuple[str, int] | None:
+    """Return what the script says of a save: its page, and its number among the saves of that page."""
+    tab, nth = request.form.get("tab"), request.form.get("nth")
+    if tab is None and nth is None:
+        return None
+    if not re.fullmatch(r"[0-9a-f]{16}", tab or "") or not re.fullmatch(r"[1-9][0-9]{0,8}", nth or ""):
+        abort(400)
+    return str(tab), int(str(nth))
 
 
 # ---- the whole exam ---------------------------------------------------------------------------------------

@@ -56,7 +56,7 @@ HELD: Mapping[str, Held] = {
     ),
     "drafts": Held(
         _("In an exam: what was ticked at each time it was saved."),
-        ("id", "attempt", "question", "chosen", "language", "saved"),
+        ("id", "attempt", "question", "chosen", "language", "saved", "tab", "nth"),
     ),
     "submissions": Held(
         _("When an exam ended, and whether you handed it in or its time ran out."),

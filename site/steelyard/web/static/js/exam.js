@@ -7,9 +7,14 @@ const form = document.querySelector("form[data-save]");
 const time = document.querySelector("time[data-left]");
 
 // One request is under way at most, and what changed meanwhile follows it: saves arrive in the order in which they
-// were made. A page that is left lets its request go on (keepalive).
+// were made. A page that is left lets its request go on (keepalive). One that was given up may still arrive, so each
+// says which page made it and its number there: the server lets none come after a later one.
 const saver = form && (() => {
   const state = form.querySelector(".save-state");
+  const tab = Array.from(crypto.getRandomValues(new Uint8Array(8)), (byte) => byte.toString(16).padStart(2, "0")).join("");
+  form.insertAdjacentHTML("beforeend", `<input type="hidden" name="tab" value="${tab}"><input type="hidden" name="nth">`);
+  let saves = 0;
+  const number = () => { form.elements.nth.value = ++saves; };
   let wanted = false; // something has changed that no request carries yet
   let running = null;
   let ended = false;
@@ -22,6 +27,7 @@ const saver = form && (() => {
 
   async function send() {
     wanted = false;
+    number();
     const body = new URLSearchParams(new FormData(form));
     const signal = AbortSignal.timeout(PATIENCE_MILLISECONDS);
     const response = await fetch(form.dataset.save, { method: "POST", body, keepalive: true, signal }).catch(() => null);
@@ -56,9 +62,13 @@ const saver = form && (() => {
   form.addEventListener("submit", (event) => {
     const failing = state.classList.contains("save-failed");
     wanted = false;
+    number();
     if (!running || failing) return;
     event.preventDefault();
-    running.then(() => form.submit());
+    running.then(() => {
+      number();
+      form.submit();
+    });
   });
   return { settled: () => running ?? Promise.resolve() };
 })();
