@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
 READY := $(VENV)/.ready
 
-.PHONY: serve test demos reference quality check bench load lint
+.PHONY: serve test demos reference quality grid validate check bench load lint
 .DELETE_ON_ERROR:
 
 serve: $(READY)-site
@@ -25,6 +25,12 @@ reference: $(READY)-demos
 
 quality: $(READY)-demos
 	@$(BIN)/python -m memlab.quality $(ARGS)
+
+grid: $(READY)-demos
+	@$(BIN)/python -m memlab.grid $(ARGS)
+
+validate: $(READY)-demos
+	@$(BIN)/python -m memlab.validate $(if $(SEED),--seed $(SEED)) $(ARGS)
 
 check: $(READY)-site
 	@$(BIN)/steelyard check

@@ -60,12 +60,20 @@ class Source:
         return str(self.config._attn_implementation)
 
     def _without_memory(self) -> PreTrainedModel:
-        with torch.device("meta"):
-            model: PreTrainedModel = AutoModelForCausalLM.from_config(self.config)
+        try:
+            with torch.device("meta"):
+                model: PreTrainedModel = AutoModelForCausalLM.from_config(self.config)
+        except Exception as error:  # sizes that do not go together fail wherever they first meet
+            raise UsageError(
+                f"--model {self.label}: its configuration makes no model ({_first(error)})"
+            ) from None
         return model
 
     def count_parameters(self) -> int:
-        """Count the base model's parameters without allocating them; tied ones count once."""
+        """Count the base model's parameters without allocating them; tied ones count once.
+
+        Raises UsageError when the configuration makes no model.
+        """
         return sum(parameter.numel() for parameter in self._without_memory().parameters())
 
     def check_linear_layers(self) -> None:
@@ -193,7 +201,9 @@ def _prepared(config: PretrainedConfig, setup: Setup) -> PretrainedConfig:
         if "drop" in name and isinstance(value, float):
             setattr(config, name, 0.0)
     config.use_cache = False
-    config._attn_implementation = "sdpa"
+    # Gemma 2 caps its attention scores, which PyTorch's fused kernel cannot.
+    architecture = AutoModelForCausalLM._model_mapping.get(type(config), None)
+    config._attn_implementation = "sdpa" if getattr(architecture, "_supports_sdpa", False) else "eager"
     return config
 
 

@@ -1,7 +1,7 @@
 """How far the predictions are from the measurements: the model of the published table. No torch.
 
-`python -m memlab.validate` makes it. Errors are signed fractions, figure / reference − 1: below zero, less was
-said than was measured. A row whose run failed or was refused is kept, with its message and without figures.
+`python -m memlab.validate` makes it. Errors are signed fractions, figure / reference − 1: below zero, less
+was said than was measured. A row whose run failed or was refused is kept, with its message.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Row(BaseModel):
     config: dict[Line, int | float | bool | Line | None] = Field(
         description="config.json, with the sizes that were drawn: what --model takes, with --random-init"
     )
-    parameters: Count = Field(description="of the base model; tied ones count once")
+    parameters: Count | None = Field(description="of the base model; tied ones count once")
     technique: Line
     step: Step | None = None
     precision: Literal["mixed", "bf16"]

@@ -15,16 +15,15 @@ from pathlib import Path
 
 import torch
 
-HERE = Path(__file__).parent
-DEMOS = HERE.parents[1] / "demos"
-sys.path[:0] = [str(DEMOS), str(HERE.parent)]
+DEMOS = Path(__file__).parents[2] / "demos"
+sys.path.insert(0, str(DEMOS))
 
 from memlab import data, measure  # noqa: E402
 from memlab.model import find  # noqa: E402
+from memlab.profiled import profiled_peak  # noqa: E402
 from memlab.record import STEPS  # noqa: E402
 from memlab.setup import Setup  # noqa: E402
 from memlab.words import in_bytes  # noqa: E402
-from profiled import profiled_peak  # noqa: E402
 
 TECHNIQUES = ("baseline", "lora", "qlora", "gradient_checkpointing", "pissa", "dora")
 

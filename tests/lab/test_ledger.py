@@ -11,9 +11,9 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 
 from memlab.ledger import Ledger
 from memlab.model import find
+from memlab.profiled import profiled_peak
 from memlab.record import KINDS, STEPS
 from memlab.setup import BUNDLED, Setup
-from profiled import profiled_peak
 
 TECHNIQUES = ("baseline", "lora", "qlora", "gradient_checkpointing", "pissa", "dora")
 PLAIN = [(name, precision, {}) for name in TECHNIQUES for precision in ("mixed", "bf16")]
