@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from memlab.record import Record
+from planned import validation
 from records import make_record
 from steelyard import evidence
 from steelyard.evidence import Records, judge
@@ -70,11 +71,20 @@ def test_a_line_that_is_no_prediction_is_refused_by_its_number_and_hides_no_othe
     assert said in problem.message
 
 
-def test_the_table_of_the_validation_is_not_taken_for_records(tmp_path):
+def test_how_far_predictions_were_off_is_read_as_a_table_and_not_as_records(tmp_path):
+    table = validation()
+    table.write(tmp_path / "validation" / "cpu.json")
+
+    assert evidence.load(tmp_path) == Records({}, validations=(table,))
+
+
+def test_a_table_that_cannot_be_read_is_refused_by_name(tmp_path):
     (tmp_path / "validation").mkdir()
     (tmp_path / "validation" / "cpu.json").write_text('{"rows": []}')
+    (problem,) = evidence.load(tmp_path).problems
 
-    assert evidence.load(tmp_path) == Records({})
+    assert (problem.path, problem.code) == ("validation/cpu.json", "E050")
+    assert problem.message.startswith("is not a table of predictions: seed: Field required")
 
 
 # ---- judging ---------------------------------------------------------------------------------------------------

@@ -20,7 +20,17 @@ def modules_after(statement: str) -> set[str]:
     return set(done.stdout.split())
 
 
-@pytest.mark.parametrize("module", ["steelyard.web", "steelyard.cli", "steelyard.evidence", "memlab.record"])
+@pytest.mark.parametrize(
+    "module",
+    [
+        "steelyard.web",
+        "steelyard.cli",
+        "steelyard.evidence",
+        "memlab.record",
+        "memlab.fit",
+        "memlab.validation",
+    ],
+)
 def test_what_runs_on_a_server_without_a_gpu_never_loads_torch(module):
     loaded = modules_after(f"import {module}")
 
@@ -53,14 +63,14 @@ def test_the_import_contracts_of_pyproject_hold():
     assert done.returncode == 0, done.stdout
 
 
-def test_of_the_lab_the_site_imports_the_record_and_nothing_else():
+def test_of_the_lab_the_site_imports_what_reads_and_reckons_and_nothing_else():
     found = {
         name
         for path in (ROOT / "site").rglob("*.py")
         for name in re.findall(r"^\s*(?:from|import) (memlab[.\w]*)", path.read_text(encoding="utf-8"), re.M)
     }
 
-    assert found == {"memlab.record"}
+    assert found == {"memlab.record", "memlab.fit", "memlab.validation"}
 
 
 def test_nobody_imports_a_demo_script():

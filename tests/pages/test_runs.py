@@ -101,7 +101,7 @@ def test_a_run_without_a_figure_says_why_and_claims_nothing(world: World, status
 
 
 def test_a_prediction_is_not_called_measured(world: World) -> None:
-    id = world.record(make_record("lora", device="fake", device_name="none"), device="predictions")
+    id = world.record(make_record("lora", device="fake", device_name="none"), device="fake")
     words = visible(world.client().get(f"/runs/{id}").text)
     assert "predicted, without running on any hardware" in words
     assert "measured on" not in words

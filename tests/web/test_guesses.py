@@ -69,8 +69,8 @@ def test_an_answer_overtaken_by_another_tabs_is_told_so_and_its_guess_is_not_kep
 
 
 def test_what_is_only_predicted_is_not_guessed(settings, make_app):
-    make_record("baseline", peak=1000, device="fake").write(settings.results / "predictions")
-    make_record("lora", peak=750, device="fake").write(settings.results / "predictions")
+    make_record("baseline", peak=1000, device="fake").write(settings.results / "fake")
+    make_record("lora", peak=750, device="fake").write(settings.results / "fake")
 
     assert Learner(make_app(settings)).start("basics").guess is None
 

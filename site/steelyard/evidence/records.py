@@ -18,6 +18,8 @@ from typing import Any, Literal
 from pydantic import ValidationError
 
 from memlab.record import Record, Setup
+from memlab.validation import FOLDER as VALIDATION
+from memlab.validation import Validation
 from steelyard.bank.model import Problem
 
 Kind = Literal["gpu", "cpu", "predicted", "computed", "cited"]
@@ -29,8 +31,6 @@ SELECTORS = frozenset({"technique", "mode", "device"} | set(Setup.model_fields) 
 MAX_RECORD_BYTES = 4 * 1024**2
 
 PREDICTIONS = "predictions"
-VALIDATION = "validation"
-"""What lies here is no record: how far predictions were off, as a table."""
 
 LARGEST = 2**63
 """No measurement comes near it, and reckoning with what lies beyond may overflow."""
@@ -70,6 +70,8 @@ class Records:
     problems: tuple[Problem, ...] = ()
     predictions: Mapping[str, Record] = dataclasses.field(default_factory=dict)
     """The planner's, by file and name (`predictions/<model>/lora-mixed-…`), those that failed included."""
+    validations: tuple[Validation, ...] = ()
+    """How far predictions lay from measurements, a table for each device."""
 
     @cached_property
     def groups(self) -> tuple[Group, ...]:
@@ -129,8 +131,9 @@ def load(folder: Path) -> Records:
             by_id[name.with_suffix("").as_posix()] = _read(path)
         except (OSError, ValueError) as error:
             problems.append(_problem(name, 1, error))
-    predictions, others = _predictions(folder)
-    return Records(by_id, (*problems, *others), predictions)
+    predictions, broken = _predictions(folder)
+    validations, unreadable = _validations(folder)
+    return Records(by_id, (*problems, *broken, *unreadable), predictions, validations)
 
 
 def field(record: Record, name: str) -> Any:
@@ -182,6 +185,17 @@ def _predictions(folder: Path) -> tuple[dict[str, Record], list[Problem]]:
     return found, problems
 
 
+def _validations(folder: Path) -> tuple[tuple[Validation, ...], list[Problem]]:
+    found: list[Validation] = []
+    problems: list[Problem] = []
+    for path in sorted((folder / VALIDATION).glob("*.json")):
+        try:
+            found.append(Validation.model_validate_json(_bytes(path)))
+        except (OSError, ValueError) as error:
+            problems.append(_problem(path.relative_to(folder), 1, error, "table of predictions"))
+    return tuple(found), problems
+
+
 def _bytes(path: Path) -> bytes:
     if path.is_symlink():
         raise ValueError("a link is not followed")
@@ -198,8 +212,8 @@ def _checked(text: bytes) -> Record:
     return record
 
 
-def _problem(name: Path, line: int, error: Exception) -> Problem:
-    return Problem(name.as_posix(), line, 1, "E050", f"is not a record: {_reason(error)}")
+def _problem(name: Path, line: int, error: Exception, thing: str = "record") -> Problem:
+    return Problem(name.as_posix(), line, 1, "E050", f"is not a {thing}: {_reason(error)}")
 
 
 def _is_measurable(value: object) -> bool:

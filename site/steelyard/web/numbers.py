@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from math import isfinite
 
-from babel.numbers import format_decimal, format_percent, format_scientific
+from babel.numbers import format_compact_decimal, format_decimal, format_percent, format_scientific
 from flask_babel import get_locale
 
 NBSP = "\N{NO-BREAK SPACE}"
@@ -19,6 +19,16 @@ def size(value: float) -> str:
         if abs(value) >= unit * 1000 / 1024:  # never four digits before the unit
             return f"{_decimal(value / unit, pattern)}{NBSP}{name}"
     return f"{_decimal(value, '#,##0')}{NBSP}B"
+
+
+def gib(value: float) -> str:
+    """Return bytes in GiB without the unit, for a table that says it once: `4.63`."""
+    return _decimal(value / GIB, "#,##0.00")
+
+
+def gib_left(value: float) -> str:
+    """Return how many GiB are left (+) or lacking (−), without the unit: `−0.72`."""
+    return _decimal(value / GIB, "+#,##0.00;−#,##0.00")
 
 
 def percent(fraction: float) -> str:
@@ -65,6 +75,16 @@ def per_parameter(value: float) -> str:
 def deviation(fraction: float) -> str:
     """Return how far a figure lies above (+) or below (−) what was expected: `+0.15%`."""
     return format_percent(fraction, format="+#,##0.00%;−#,##0.00%", locale=get_locale())
+
+
+def error(fraction: float) -> str:
+    """Return how large an error is, whatever its sign: `0.15%`."""
+    return format_percent(abs(fraction), format="#,##0.00%", locale=get_locale())
+
+
+def short(value: float) -> str:
+    """Return a large count in short: `8.03B`."""
+    return format_compact_decimal(value, fraction_digits=2, locale=get_locale())
 
 
 def plain(value: float) -> str:

@@ -54,7 +54,8 @@ def results_schema() -> Response:
 
 
 def _record(id: str) -> Record:
-    record = state().records.by_id.get(id)
+    records = state().records
+    record = records.by_id.get(id) or records.predictions.get(id)
     if record is None:
         abort(404)
     return record

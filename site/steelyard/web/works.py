@@ -92,7 +92,7 @@ def _works(records: Same[Records]) -> tuple[Work, ...]:
     found: dict[str, list[Group]] = {}
     for group in records.value.groups:
         found.setdefault(repr(_setting(group.first)), []).append(group)
-    made = [Work(tuple(sorted(groups, key=_order))) for groups in found.values()]
+    made = [Work(tuple(sorted(groups, key=order))) for groups in found.values()]
     return tuple(
         sorted(made, key=lambda w: (DEVICES.index(w.first.device.kind), -len(w.techniques), -len(w.groups)))
     )
@@ -207,7 +207,8 @@ def _setting(record: Record) -> tuple[tuple[str, Any], ...]:
     )
 
 
-def _order(group: Group) -> tuple[Any, ...]:
+def order(group: Group) -> tuple[Any, ...]:
+    """Return the place of repeats among others of their work: by technique, precision, step and so on."""
     technique, setup = group.first.technique, group.first.setup
     return (
         place(technique),
