@@ -43,6 +43,7 @@ def addresses() -> list[str]:
         "/techniques/baseline",
         "/techniques/lora",
         "/compare",
+        "/plan",
         f"/runs/{run}",
         "/review",
         "/progress",
