@@ -12,15 +12,16 @@ from flask_babel import gettext as _
 
 from memlab.fit import GPU_SIZES, Fit, Ranks
 from memlab.record import KINDS, Record
-from steelyard.evidence import Records
+from steelyard.evidence import Group, Records
 from steelyard.web import numbers
 from steelyard.web.charts.draw import Chart
 from steelyard.web.charts.load import load_chart
 from steelyard.web.languages import language
-from steelyard.web.planning import Cell, Load, Shape, gigabytes, shapes
+from steelyard.web.planning import Cell, Load, Shape, arm_key, gigabytes, shapes
 from steelyard.web.state import Same, state
 from steelyard.web.trusting import Table, Trust, tables, trust
 from steelyard.web.wording import kind_words
+from steelyard.web.works import labels
 
 bp = Blueprint("plan", __name__)
 
@@ -119,7 +120,7 @@ def _chosen(name: str, offered: Iterable[str]) -> str:
 def _planned(records: Same[Records], model: str, arm: str, load: Load, gpu: str, language: str) -> Plan:
     (shape,) = (shape for shape in shapes(records.value) if shape.name == model)
     validations = records.value.validations
-    labels = shape.labels()
+    names = shape.labels()
     trusted = {key: trust(group.first, validations) for key, group in shape.arms.items()}
 
     def held(arm: str, load: Load, gpu: str) -> Held:
@@ -131,19 +132,19 @@ def _planned(records: Same[Records], model: str, arm: str, load: Load, gpu: str,
     record = one.cell.record if one.cell else None
     return Plan(
         shape,
-        labels,
+        names,
         one,
         _chart(record, one.fit, gpu),
         _reasons(record),
         trusted[arm],
         tuple(
-            Line(labels[key], tuple(held(key, load, gpu) for load in shape.loads), trusted[key])
+            Line(names[key], tuple(held(key, load, gpu) for load in shape.loads), trusted[key])
             for key in ranked
         ),
         tuple(
-            Line(labels[key], tuple(held(key, load, size) for size in SIZES), trusted[key]) for key in ranked
+            Line(names[key], tuple(held(key, load, size) for size in SIZES), trusted[key]) for key in ranked
         ),
-        _shared(shape, one, labels),
+        _shared(shape, one, names),
         tables(records, language),
     )
 
@@ -154,14 +155,14 @@ def _chart(record: Record | None, fit: Fit | None, gpu: str) -> Chart | None:
     return load_chart(record.memory.breakdown_at_peak, fit, gpu_words(gpu))
 
 
-def _shared(shape: Shape, held: Held, labels: Mapping[str, str]) -> tuple[tuple[str, Ranks | None], ...]:
+def _shared(shape: Shape, held: Held, names: Mapping[str, str]) -> tuple[tuple[str, Ranks | None], ...]:
     """Return nothing where one GPU is enough."""
     if held.fit is None or held.fit.fits:
         return ()
     found = shape.shared(held.load, SIZES[held.gpu]).items()
     many = 1 + max((ranks.ranks for _arm, ranks in found if ranks), default=0)
     return tuple(
-        (labels[arm], ranks)
+        (names[arm], ranks)
         for arm, ranks in sorted(found, key=lambda item: item[1].ranks if item[1] else many)
     )
 
@@ -211,6 +212,36 @@ def reason_of(kind: str) -> str:
                 "batch and sequence, and the logits with the vocabulary."
             )
     return _("What belongs to none of the others, such as the tokens.")
+
+
+# ---- what somebody asked for on this machine -------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A prediction that is not in the grid, held against every GPU."""
+
+    label: str
+    cell: Cell
+    held: tuple[Held, ...]
+    chart: Chart | None
+    """Against the smallest GPU on which it fits, else the largest there is."""
+    reasons: tuple[tuple[str, str], ...]
+
+
+def asked(records: Mapping[str, Record]) -> list[Asked]:
+    """Return what these records of one model and load predict, by their names."""
+    cells = [Cell(name, record) for name, record in records.items() if record.setup.rank_index is None]
+    groups = tuple(Group({0: (cell.id, cell.record)}) for cell in cells)
+    return [_asked(label, cell) for label, cell in zip(labels(groups), cells, strict=True)]
+
+
+def _asked(label: str, cell: Cell) -> Asked:
+    record = cell.record
+    load = Load(record.setup.batch, record.setup.seq)
+    held = tuple(Held(arm_key(record), load, gpu, cell, cell.fit(size)) for gpu, size in SIZES.items())
+    best = next((one for one in held if one.fit and one.fit.fits), held[-1])
+    return Asked(label, cell, held, _chart(record, best.fit, best.gpu), _reasons(record))
 
 
 # ---- what the template asks ------------------------------------------------------------------------------

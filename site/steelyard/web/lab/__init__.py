@@ -9,7 +9,9 @@ so a request has to pass all of these:
 - `guard.Guard`: a session that was opened with the link from the terminal, which serves once;
 - for what changes something: POST, the form's token against forgery, and this site as its Origin;
 - `options.arguments`: options that the demo itself names, in its own bounds, as words of a command line that
-  no shell reads.
+  no shell reads;
+- `ask.words`: of a model to predict its config.json, JSON of bounded length, written anew under a name of
+  this site's making; the demo runs no code that it names (and with the hub switched off could fetch none).
 
 The queue is a thread of this process. What waits in it, and the list of past runs, end with the process; the
 records stay in `demos/out` and are never published from here.
@@ -30,7 +32,7 @@ __all__ = ["EXTENSION", "Lab", "init_app"]
 
 def init_app(app: Flask, settings: Settings, lab: Lab | None) -> None:
     """Let pages start demos if there is a lab. Raises SettingsError where strangers could reach it."""
-    app.jinja_env.globals["run_panel"] = views.panel
+    app.jinja_env.globals.update(run_panel=views.panel, prediction_panel=views.asking)
     if lab is None:
         return
     if settings.public:

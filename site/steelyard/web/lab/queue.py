@@ -66,10 +66,15 @@ class Lab:
         return self._runs.get(number)
 
     def latest(self, technique: str) -> Run | None:
-        """Return the run of a technique that was asked for last."""
+        """Return the run of a technique that was asked for last; predictions have a page of their own."""
         with self._changed:
-            found = [run for run in self._runs.values() if run.technique == technique]
+            found = [run for run in self._runs.values() if run.technique == technique and not run.predicts]
         return found[-1] if found else None
+
+    def predictions(self) -> list[Run]:
+        """Return the predictions that are remembered, the latest first."""
+        with self._changed:
+            return [run for run in reversed(self._runs.values()) if run.predicts]
 
     def before(self, run: Run) -> int:
         """Return how many runs come before one that waits, the one under way included."""

@@ -89,6 +89,11 @@ class Run:
         return self.script.stem
 
     @property
+    def predicts(self) -> bool:
+        """Whether nothing is trained, and the planner's page asked for it."""
+        return "--predict" in self.arguments
+
+    @property
     def command(self) -> str:
         return " ".join(["python", f"demos/{self.script.name}", *self.arguments])
 
@@ -129,6 +134,8 @@ class Run:
 
     def _follow(self, log: IO[str], change: Callable[..., None]) -> None:
         environment = {name: value for name, value in os.environ.items() if not name.startswith(SECRETS)}
+        if self.predicts:
+            environment["HF_HUB_OFFLINE"] = "1"  # whatever a pasted configuration names stays there
         with subprocess.Popen(  # noqa: S603 (words that `options.arguments` has checked, and no shell)
             [sys.executable, str(self.script), *self.arguments, "--out", str(self.out)],
             env=environment | {"MEMLAB_EVENTS": "1"},

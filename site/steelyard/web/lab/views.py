@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from flask import (
     Blueprint,
@@ -21,8 +21,8 @@ from flask import (
 from flask_babel import gettext as _
 from werkzeug.wrappers import Response as Redirect
 
-from steelyard.web import numbers, pages, techniques
-from steelyard.web.lab import guard, results
+from steelyard.web import numbers, pages, plan, techniques
+from steelyard.web.lab import ask, guard, results
 from steelyard.web.lab.options import DemoError, Option, OptionError, arguments, options
 from steelyard.web.lab.queue import FullError, Lab
 from steelyard.web.lab.run import Part, Run
@@ -69,6 +69,31 @@ def panel(technique: str) -> Panel | None:
     return Panel(technique, None, trouble, offered, given, lab.latest(technique))
 
 
+@dataclass(frozen=True)
+class Asking:
+    """What the planner's page shows about predicting any other model."""
+
+    closed: str | None = None
+    """Why this reader cannot; None if they can."""
+    trouble: str | None = None
+    """What was wrong with the form that was sent."""
+    given: Mapping[str, str] = field(default_factory=dict)
+    """The values of that form."""
+    runs: tuple[Run, ...] = ()
+    """What was asked so far, the latest first."""
+
+
+def asking() -> Asking | None:
+    """Return what the planner's page shows; None where demos are not started from pages."""
+    lab = current_app.extensions.get(EXTENSION)
+    if lab is None:
+        return None
+    if closed := guard.refusal() or _locked(lab):
+        return Asking(closed)
+    trouble, given = g.get("lab_trouble", (None, {}))
+    return Asking(None, trouble, given, tuple(lab.predictions()))
+
+
 @bp.before_request
 def _may() -> tuple[str, int] | None:
     """Let nobody in but who may start demos, and take forms from this site's own pages only."""
@@ -106,6 +131,27 @@ def start() -> Redirect | Page:
     return _to_panel(technique)
 
 
+@bp.post("/predictions")
+def predict() -> Redirect | Page:
+    """Queue the prediction of a model by its config.json, or say what is wrong with the form."""
+    technique = request.form.get("technique", "")
+    if technique not in pages.techniques():
+        abort(404)
+    lab = _lab()
+    script = lab.demos / f"{technique}.py"
+    sent = request.files.get("file")
+    try:
+        text = sent.read().decode() if sent else request.form.get("config", "")
+        run = lab.submit(script, ask.words(script, request.form, text, lab.out))
+    except UnicodeDecodeError:
+        return _ask_again(_("The file is no text in UTF-8."), 400)
+    except (OptionError, DemoError) as error:
+        return _ask_again(str(error), 400)
+    except FullError:
+        return _ask_again(_("The queue is full. Wait until a run has ended, or cancel one."), 429)
+    return redirect(url_for("lab.show", number=run.number), 303)
+
+
 @bp.get("/runs/<int:number>")
 def show(number: int) -> str:
     """Show how a run gets on, or what it has found; a reload shows more."""
@@ -117,6 +163,8 @@ def cancel(number: int) -> Redirect:
     """End a run."""
     run = _run(number)
     _lab().cancel(run)
+    if run.predicts:
+        return redirect(url_for("lab.show", number=number), 303)
     return _to_panel(run.technique)
 
 
@@ -153,7 +201,19 @@ def _stream(lab: Lab, run: Run) -> Iterator[str]:
 @bp.app_template_global()
 def run_result(run: Run) -> results.Result | None:
     """Return what a run found, with the published record beside it; None while it has found nothing."""
-    return results.result(run, state().records) if run.records else None
+    return results.result(run, state().records) if run.records and not run.predicts else None
+
+
+@bp.app_template_global()
+def run_predicted(run: Run) -> list[plan.Asked]:
+    """Return what a run predicted, held against every GPU."""
+    return plan.asked(run.records) if run.predicts else []
+
+
+@bp.app_template_global()
+def technique_names() -> tuple[str, ...]:
+    """Return the demos' names, in the order in which they are best read."""
+    return pages.techniques()
 
 
 @bp.app_template_global()
@@ -183,6 +243,7 @@ def state_words() -> dict[str, str]:
         "evaluate": _("evaluating on held-out text"),
         "train": _("training"),
         "ledger": _("one step under the ledger"),
+        "predict": _("predicting"),
         "ok": _("done"),
         "oom": _("out of memory"),
         "failed": _("failed"),
@@ -263,6 +324,11 @@ def _refused(why: str) -> tuple[str, int]:
 def _again(technique: str, trouble: str, status: int) -> Page:
     g.lab_trouble = trouble, request.form.to_dict()
     return techniques.show(technique), status
+
+
+def _ask_again(trouble: str, status: int) -> Page:
+    g.lab_trouble = trouble, request.form.to_dict()
+    return plan.show(), status
 
 
 def _to_panel(technique: str) -> Redirect:

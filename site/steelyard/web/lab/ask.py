@@ -1,0 +1,62 @@
+"""Ask for a prediction of any model: its config.json goes to the demo as a file of this site's making."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NoReturn
+
+from flask_babel import gettext as _
+
+from steelyard.web.lab.options import OptionError, arguments, options
+
+MAX_CONFIG_BYTES = 32 * 1024
+"""Several times what any known model's config.json takes."""
+
+ASKED = ("batch", "seq", "precision")
+"""The options of a demo that the form has."""
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}")
+
+
+def words(script: Path, form: Mapping[str, str], text: str, out: Path) -> list[str]:
+    """Return the words of a command line that predicts the model of this config.json, kept below `out`.
+
+    What the sizes in it are good for, the demo finds out. Raises OptionError, worded for people, for what is
+    no JSON object or has a value that the demo would not take; DemoError as `options.options` does.
+    """
+    chosen = arguments([option for option in options(script) if option.name in ASKED], form)
+    path = _kept(_config(text), out)
+    return ["--predict", "--for", "cuda", "--model", str(path), *chosen]
+
+
+def _config(text: str) -> dict[str, object]:
+    if not text.strip():
+        raise OptionError(_("Paste a config.json, or choose its file."))
+    if len(text.encode()) > MAX_CONFIG_BYTES:
+        raise OptionError(_("The config.json is longer than %(most)s bytes.", most=MAX_CONFIG_BYTES))
+    try:
+        config = json.loads(text, parse_constant=_refuse)
+    except (ValueError, RecursionError) as error:
+        raise OptionError(_("This is not JSON: %(error)s.", error=str(error)[:200])) from None
+    if not isinstance(config, dict):
+        raise OptionError(_("This is no config.json: it holds no object with fields."))
+    return config
+
+
+def _refuse(name: str) -> NoReturn:
+    raise ValueError(name)
+
+
+def _kept(config: dict[str, object], out: Path) -> Path:
+    """Write the configuration anew under a name of its own: what was sent is read as JSON, no more."""
+    kept = json.dumps(config, indent=1, sort_keys=True)
+    kind = str(config.get("model_type"))
+    name = kind if _NAME.fullmatch(kind) else "model"
+    path = out / "configs" / f"{name}-{hashlib.sha256(kept.encode()).hexdigest()[:8]}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(kept, encoding="utf-8")
+    return path
