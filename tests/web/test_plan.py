@@ -11,6 +11,7 @@ from flask.testing import FlaskClient
 
 import planned
 from memlab.fit import GPU_SIZES, OUTSIDE_BYTES
+from memlab.predictions import write_file
 from pages.world import visible
 from planned import BATCHES, LARGE, SEQS, SMALL
 from steelyard.settings import Settings
@@ -192,6 +193,17 @@ def test_a_prediction_that_failed_or_is_missing_says_so_and_why(client):
     html = ask(client, model=LARGE, technique="baseline-mixed", batch=4, seq=2048)
     assert "There is no prediction of this technique under this load" in answer(html)
     assert table(html, "loads")["Full fine-tuning, mixed"][-1] == "–"
+
+
+def test_a_length_that_a_model_cannot_read_can_be_chosen_and_is_told_apart(settings, client):
+    short = [record for record in planned.grid(LARGE) if record.setup.seq == 512]
+    write_file(settings.results / "predictions" / f"{LARGE}.jsonl", short)
+    client.application.extensions["steelyard"].live_records.refresh()
+    html = ask(client, model=LARGE, seq=2048)
+
+    assert chosen(html)["seq"] == "2048"
+    assert f"no prediction of {LARGE} with 2,048 tokens" in answer(html)
+    assert "the most here are 512" in answer(html)
 
 
 def test_where_one_gpu_is_too_small_the_page_says_how_many_would_do_with_four_bits_under_zero_3(client):

@@ -87,10 +87,9 @@ def show() -> str:
     if not offered:
         return render_template("plan/show.html", plan=None)
     shape = offered[_chosen("model", offered)]
-    load = Load(
-        int(_chosen("batch", map(str, shape.batches))),
-        int(_chosen("seq", map(str, shape.seqs))),
-    )
+    batches = sorted({load.batch for one in offered.values() for load in one.loads})
+    seqs = sorted({load.seq for one in offered.values() for load in one.loads})
+    load = Load(int(_chosen("batch", map(str, batches))), int(_chosen("seq", map(str, seqs))))
     return render_template(
         "plan/show.html",
         plan=_planned(
@@ -102,6 +101,8 @@ def show() -> str:
             language(),
         ),
         shapes=offered.values(),
+        batches=batches,
+        seqs=seqs,
         sizes=SIZES,
     )
 

@@ -68,11 +68,8 @@ class Shape:
         return tuple(sorted({load for _arm, load in self.cells}))
 
     @cached_property
-    def batches(self) -> tuple[int, ...]:
-        return tuple(sorted({load.batch for load in self.loads}))
-
-    @cached_property
     def seqs(self) -> tuple[int, ...]:
+        """The lengths that were predicted: the lab leaves out what a model cannot read."""
         return tuple(sorted({load.seq for load in self.loads}))
 
     def labels(self) -> dict[str, str]:
