@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
+import planned
 from memlab.record import Record
-from planned import validation
 from records import make_record
 from steelyard import evidence
-from steelyard.evidence import Records, judge
+from steelyard.evidence import Finding, Records, judge
 from weighed import THIRTY_PERCENT, baseline, claim, records
 
 MODEL = "gpt-3-175b"
@@ -22,7 +22,7 @@ def predicted(technique: str = "qlora", **fields: Any) -> Record:
     return make_record(technique, device="fake", **{"model": MODEL, **fields})
 
 
-def planned(*given: Record, measured: Records | None = None) -> Records:
+def planned_records(*given: Record, measured: Records | None = None) -> Records:
     """Return these predictions beside what was measured."""
     found = {f"predictions/{record.setup.model}/{record.slug}": record for record in given}
     return Records((measured or records()).by_id, predictions=found)
@@ -72,7 +72,7 @@ def test_a_line_that_is_no_prediction_is_refused_by_its_number_and_hides_no_othe
 
 
 def test_how_far_predictions_were_off_is_read_as_a_table_and_not_as_records(tmp_path):
-    table = validation()
+    table = planned.validation()
     table.write(tmp_path / "validation" / "cpu.json")
 
     assert evidence.load(tmp_path) == Records({}, validations=(table,))
@@ -94,7 +94,7 @@ def test_a_test_that_asks_for_predictions_is_decided_by_them_and_names_the_comma
     of = {"technique": "qlora", "model": MODEL, "mode": "predicted"}
     record = predicted(peak=95 * GB)
     judged = judge(
-        claim("does-not-hold", {"of": of, "within": [None, 24e9], "expect": False}), planned(record)
+        claim("does-not-hold", {"of": of, "within": [None, 24e9], "expect": False}), planned_records(record)
     )
     (finding,) = judged.findings
 
@@ -106,7 +106,7 @@ def test_a_test_that_asks_for_predictions_is_decided_by_them_and_names_the_comma
 
 def test_predictions_that_disagree_decide_nothing_until_the_test_chooses_one():
     of = {"technique": "qlora", "model": MODEL, "mode": "predicted"}
-    given = planned(predicted(peak=20 * GB, batch=1), predicted(peak=30 * GB, batch=4))
+    given = planned_records(predicted(peak=20 * GB, batch=1), predicted(peak=30 * GB, batch=4))
     test = {"within": [None, 24e9]}
 
     assert judge(claim("open", {"of": of, **test}), given).verdict == "open"
@@ -120,13 +120,28 @@ def test_a_test_that_does_not_ask_for_predictions_never_meets_them():
     many = {**THIRTY_PERCENT, **loose, "seeds": 3}
     measured = records(baseline(), make_record("lora", peak=750))
 
-    assert judge(claim("open", {**THIRTY_PERCENT, **loose}), planned(*grid)).verdict == "open"
-    assert judge(claim("open", many), planned(*grid, measured=measured)).verdict == "open"
+    assert judge(claim("open", {**THIRTY_PERCENT, **loose}), planned_records(*grid)).verdict == "open"
+    assert judge(claim("open", many), planned_records(*grid, measured=measured)).verdict == "open"
     (finding,) = judge(
         claim("does-not-hold", {**THIRTY_PERCENT, **loose, "expect": False}),
-        planned(*grid, measured=measured),
+        planned_records(*grid, measured=measured),
     ).findings
     assert (finding.kind, finding.value) == ("cpu", 0.25)
+
+
+def test_the_smallest_number_of_gpus_follows_from_a_prediction_in_four_bits():
+    """Six of 24 GB by the parts that /plan shows; no number of them for weights in 16 bits."""
+    grid = {(one.technique, one.setup.batch, one.setup.seq): one for one in planned.grid(planned.LARGE)}
+    of = {"model": planned.LARGE, "mode": "predicted"}
+    given = planned_records(grid["qlora", 1, 512], grid["lora", 1, 512])
+
+    def found(technique: str, metric: str) -> Finding:
+        test = {"of": {**of, "technique": technique}, "metric": metric, "within": [6, 6]}
+        return judge(claim("open", test), given).findings[0]
+
+    assert found("qlora", "gpus.24").value == 6
+    assert str(found("lora", "gpus.24").why) == "gpus.24 was not measured"
+    assert str(found("qlora", "gpus.23").why) == "no record has a number gpus.23"
 
 
 def test_a_prediction_is_compared_with_predictions_only():
@@ -136,7 +151,7 @@ def test_a_prediction_is_compared_with_predictions_only():
     measured = records(baseline(), make_record("lora", peak=750))
     test = {"of": of, "against": against, "take": "saving", "within": [0, None]}
 
-    (finding,) = judge(claim("holds", test), planned(*grid, measured=measured)).findings
+    (finding,) = judge(claim("holds", test), planned_records(*grid, measured=measured)).findings
     assert (finding.kind, finding.value) == ("predicted", 0.4)
     mixed = {**test, "against": {"technique": "baseline"}}
-    assert judge(claim("open", mixed), planned(*grid, measured=measured)).verdict == "open"
+    assert judge(claim("open", mixed), planned_records(*grid, measured=measured)).verdict == "open"

@@ -37,11 +37,12 @@ When there is no difference
 
 from steelyard.evidence.compare import Difference, differences, tuned
 from steelyard.evidence.judge import Finding, Judgement, judge
-from steelyard.evidence.measures import METRICS, PAIRED, metric
+from steelyard.evidence.measures import GPUS, METRICS, PAIRED, metric
 from steelyard.evidence.reasons import Reason
 from steelyard.evidence.records import SELECTORS, Group, Kind, Records, load, replay
 
 __all__ = [
+    "GPUS",
     "METRICS",
     "PAIRED",
     "SELECTORS",

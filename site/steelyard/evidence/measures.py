@@ -9,6 +9,7 @@ from typing import Annotated, Any, Union, get_args, get_origin
 
 from pydantic import BaseModel
 
+from memlab.fit import GIB, GPU_SIZES, smallest_ranks
 from memlab.record import Record
 
 
@@ -32,20 +33,36 @@ def _alternatives(annotation: Any) -> Iterator[Any]:
         yield annotation
 
 
-METRICS = frozenset(_numbers(Record)) - {"schema_version"} | {"states.total"}
-"""Every path at which a record has a number, such as `memory.peak_bytes`."""
+GPUS = {f"gpus.{size // GIB}": size for size in GPU_SIZES}
+"""The smallest number of GPUs of a size that hold a run with its four-bit weights shared out under ZeRO-3.
+
+`memlab.fit.smallest_ranks` works it out from a record of one GPU.
+"""
+
+METRICS = frozenset(_numbers(Record)) - {"schema_version"} | {"states.total"} | GPUS.keys()
+"""Every path at which a record has a number, such as `memory.peak_bytes`, and what follows from one alone."""
 
 
 def metric(record: Record, path: str) -> float | None:
     """Return the number at `path`, None if it was not measured. Raises KeyError when no record has it."""
     if path not in METRICS:
         raise KeyError(path)
+    if path in GPUS:
+        return _gpus(record, GPUS[path])
     value: Any = record
     for name in path.split("."):
         if value is None:
             return None
         value = getattr(value, name)
     return value
+
+
+def _gpus(record: Record, gpu_bytes: int) -> int | None:
+    try:
+        found = smallest_ranks(record, gpu_bytes)
+    except ValueError:  # not in four bits, or no shape whose layers the lab knows
+        return None
+    return found.ranks if found else None
 
 
 @dataclass(frozen=True)

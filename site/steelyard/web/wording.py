@@ -9,7 +9,7 @@ from flask_babel import force_locale, gettext
 
 from memlab.record import Device, Setup
 from steelyard.bank.model import Verdict
-from steelyard.evidence import Reason
+from steelyard.evidence import GPUS, Reason
 from steelyard.web import numbers, pages
 from steelyard.web.languages import language
 
@@ -245,6 +245,11 @@ def metric_words(metric: str) -> str:
             return gettext("model states of a rank")
         case "states.parameters_bytes":
             return gettext("weights of a rank")
+        case _ if metric in GPUS:
+            return gettext(
+                "GPUs of %(gpu)s GB at least, with the weights shared out under ZeRO-3",
+                gpu=metric.partition(".")[2],
+            )
         case "steps_to_loss":
             return gettext("steps to the loss at which the other ended")
         case "loss_at_equal_seconds":
@@ -261,6 +266,6 @@ def formatter(metric: str) -> Callable[[float], str]:
         return numbers.loss
     if any(part.endswith("_seconds") for part in parts):
         return numbers.seconds
-    if parts[-1].endswith("_parameters") or metric == "steps_to_loss":
+    if parts[-1].endswith("_parameters") or metric == "steps_to_loss" or metric in GPUS:
         return numbers.count
     return numbers.plain
