@@ -36,7 +36,9 @@ _REPLAYED = (
 )
 """What `--like` takes from a record as it is."""
 
-_BESIDE_LIKE = frozenset({"like", "predict", "device", "out", "json", "model", "random_init", "dataset"})
+_BESIDE_LIKE = frozenset(
+    ("like", "predict", "for_", "gpu_memory", "device", "out", "json", "model", "random_init", "dataset")
+)
 
 
 class _Parser(argparse.ArgumentParser):
@@ -70,6 +72,8 @@ def parse(
     parser = _parser(technique, about, lr, (*lacking, *(() if sharded else SHARDING_OPTIONS)))
     given = vars(parser.parse_args(arguments))
     setup = Setup(**lacking | given)
+    if setup.gpu_memory is not None and setup.predict:
+        setup = replace(setup, for_="cuda")
     for package in needs:
         if importlib.util.find_spec(package) is None:
             raise UsageError(f"needs the package {package}; pip install {package}")
@@ -118,7 +122,7 @@ def _parser(technique: str, about: str, lr: float, lacking: Collection[str]) -> 
         argument["help"] = argument["help"].replace("{default}", shown).replace("{lr}", f"{lr:g}")
         for name, value in SHARDING.items():
             argument["help"] = argument["help"].replace(f"{{{name}}}", str(value))
-        groups[group].add_argument(flag(option.name), **argument)
+        groups[group].add_argument(flag(option.name), dest=option.name, **argument)
         options.append(described.described(option, defaults.get(option.name, option.default)))
     groups["where"].add_argument("-h", "--help", action="help", help="show this text and stop")
     described.add_option(groups["where"], options)
@@ -168,6 +172,10 @@ def _check(setup: Setup, home: Path) -> None:
         )
     if setup.predict:
         _check_prediction(setup)
+    else:
+        for name in ("for_", "gpu_memory"):
+            if getattr(setup, name) != getattr(Setup, name):
+                raise UsageError(f"{flag(name)}: says what to predict; add --predict")
     if setup.publish and setup.out is not None:
         raise UsageError("--publish: chooses the folder itself; leave --out out")
     if setup.publish and (setup.model == "tiny" or setup.random_init):

@@ -1,8 +1,9 @@
 """Tensors without memory: everything of a training step but its numbers.
 
-Under `tensors()`, torch's FakeTensorMode, every tensor knows its shape, type and device and holds no data, so
-a model of any size can be built and trained for a step on a small machine. Operators run their shape
-functions in place of their kernels; what they would allocate is what the ledger logs.
+Under `tensors()`, torch's FakeTensorMode (`memlab.quick` makes it faster), every tensor knows its shape, type
+and device and holds no data, so a model of any size can be built and trained for a step on a small machine.
+Operators run their shape functions in place of their kernels; what they would allocate is what the ledger
+logs.
 
 Two things do not work there by themselves, and are mended for as long as the block lasts:
 
@@ -22,11 +23,13 @@ from typing import Any
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode, unset_fake_temporarily
 
+from memlab.quick import QuickFakeTensorMode
+
 
 @contextmanager
 def tensors() -> Iterator[FakeTensorMode]:
     """Let every tensor that is made inside the block be fake. Operators refuse real ones there."""
-    mode = FakeTensorMode()
+    mode = QuickFakeTensorMode()
     with replaced(torch.utils, "swap_tensors", _give_data), mode:
         yield mode
 

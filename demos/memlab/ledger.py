@@ -36,12 +36,15 @@ from typing import Any, Literal
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from memlab.allocator import Log
 from memlab.record import KINDS, Breakdown, Instant
 
 Phase = Literal["forward", "backward", "optimizer"]
 
 _CAST = torch.ops.aten._to_copy.default
 _SUM = torch.ops.aten.add.Tensor
+_DEVICE = torch.ops.prim.device.default
+"""Asked of a fake tensor, from C++, more often than everything else together."""
 _OPENED = "bitsandbytes"
 """The library whose kernels are written as a few operators each, with temporaries that count."""
 _KERNEL = {
@@ -156,6 +159,10 @@ class Ledger(TorchDispatchMode):
         self._phase = name
         self._phases.append((len(self._events), name))
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        return False  # nothing is compiled here; to say so anew at every operator costs time
+
     def __torch_dispatch__(
         self,
         func: Any,
@@ -163,6 +170,8 @@ class Ledger(TorchDispatchMode):
         args: tuple[Any, ...] = (),
         kwargs: dict[str, Any] | None = None,
     ) -> Any:
+        if func is _DEVICE:
+            return args[0].device
         kwargs = kwargs or {}
         self._count_sum()
         for tensor in tensors_in((*args, *kwargs.values())):
@@ -254,7 +263,26 @@ class Ledger(TorchDispatchMode):
         for hook in self._hooks:
             hook.remove()
 
+    def log_scratch(self, sizes: Sequence[int]) -> None:
+        """Log what a kernel takes for itself and gives back, in bytes, besides its results."""
+        scratch = [Entry(nbytes, self._phase or "between") for nbytes in sizes]
+        now = time.perf_counter()
+        self._events += [(now, entry, entry.nbytes) for entry in scratch]
+        self._events += [(now, entry, -entry.nbytes) for entry in scratch]
+
     # ---- what the log tells ------------------------------------------------------------------------------
+
+    def entry(self, tensor: torch.Tensor) -> Entry:
+        """Return the entry of a tensor that is still alive."""
+        return self._alive[tensor.untyped_storage()._cdata]
+
+    def log(self) -> Log:
+        """Return what an allocator would be asked for, in its order."""
+        return Log(
+            before=list(self._before),
+            events=[(entry, delta) for _, entry, delta in self._events],
+            starts={name: start for start, _, name in self._stretches() if name is not None},
+        )
 
     def peak(self, phase: Phase | None = None) -> Peak:
         """Return the instant with most bytes alive: of all, or of one phase, its beginning included.

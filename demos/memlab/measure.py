@@ -54,6 +54,11 @@ class Lab:
         """Whether trained weights are fp32 under bf16 autocast; otherwise everything is bf16."""
         return self.setup.precision == "mixed"
 
+    @property
+    def on_gpu(self) -> bool:
+        """Whether the step is a GPU's, or is predicted for one."""
+        return self.device.type == "cuda"
+
     def load_model(
         self, dtype: Literal["float32", "bfloat16"], quantization_config: BitsAndBytesConfig | None = None
     ) -> torch.nn.Module:
@@ -83,8 +88,7 @@ class Lab:
         """Return bitsandbytes' AdamW with moments of one byte; on a GPU they can be paged out to the host."""
         from bitsandbytes import optim
 
-        paged = self.device.type == "cuda"
-        self.optimizer_name = "PagedAdamW8bit" if paged else "AdamW8bit"
+        self.optimizer_name = "PagedAdamW8bit" if self.on_gpu else "AdamW8bit"
         trainable = [parameter for parameter in model.parameters() if parameter.requires_grad]
         optimizer: torch.optim.Optimizer = getattr(optim, self.optimizer_name)(trainable, lr=self.setup.lr)
         return optimizer
@@ -100,7 +104,7 @@ class Lab:
         Raises NotApplicableError on a CPU, whose tensors are there already.
         """
         self.offloads = True
-        if self.device.type == "cpu":
+        if not self.on_gpu:
             raise NotApplicableError("on a CPU, activations are in the host's memory already")
         return offload.OffloadedActivations(model)
 

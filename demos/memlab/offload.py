@@ -15,20 +15,24 @@ Packed = tuple[torch.device | None, torch.Tensor]
 
 
 class OffloadedActivations(torch.nn.Module):
-    """A model whose forward pass saves activations in pinned host memory."""
+    """A model whose forward pass saves activations in pinned host memory.
 
-    def __init__(self, model: torch.nn.Module) -> None:
+    What is predicted has no host, and meta tensors stand for the host's: `predicted` says so.
+    """
+
+    def __init__(self, model: torch.nn.Module, *, predicted: bool = False) -> None:
         super().__init__()
         self.model = model
+        self._host = {"device": "meta"} if predicted else {"device": "cpu", "pin_memory": True}
 
     def forward(self, **batch: torch.Tensor) -> Any:
         """Return what the model returns."""
-        stay = {parameter.untyped_storage().data_ptr() for parameter in self.model.parameters()}
+        stay = {parameter.untyped_storage()._cdata for parameter in self.model.parameters()}
 
         def pack(tensor: torch.Tensor) -> Packed:
-            if tensor.untyped_storage().data_ptr() in stay:
+            if tensor.untyped_storage()._cdata in stay:
                 return None, tensor
-            host = torch.empty_like(tensor, device="cpu", pin_memory=True)
+            host = torch.empty_like(tensor, **self._host)
             return tensor.device, host.copy_(tensor)
 
         with saved_tensors_hooks(pack, _unpack):

@@ -9,9 +9,10 @@ them, and its record says so.
 from __future__ import annotations
 
 import shlex
-from contextlib import ExitStack
+from collections.abc import Sequence
+from contextlib import ExitStack, nullcontext
 from dataclasses import replace
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch._subclasses.fake_tensor import (
@@ -23,7 +24,8 @@ from torch._subclasses.fake_tensor import (
 )
 from transformers import BitsAndBytesConfig, PretrainedConfig
 
-from memlab import data, fake, record, scripts
+from memlab import allocator, data, fake, offload, on_cuda, record, scripts
+from memlab.ledger import Ledger
 from memlab.measure import Build, Lab, Run, Tell, Trainer
 from memlab.model import Source, find
 from memlab.setup import Setup
@@ -62,7 +64,21 @@ class PredictedLab(Lab):
     def optimizer_8bit(self, model: torch.nn.Module) -> torch.optim.Optimizer:
         """Return bitsandbytes' AdamW with moments of one byte."""
         self._admit_bitsandbytes()
-        return super().optimizer_8bit(model)
+        optimizer: Any = super().optimizer_8bit(model)
+        optimizer._cpu_paged_warned = True  # it would say that a CPU has no pages: true, and not asked
+        return optimizer
+
+    def offload_activations(self, model: torch.nn.Module) -> torch.nn.Module:
+        """Return the model with activations that wait elsewhere, as `Lab.offload_activations` does."""
+        if not self.on_gpu:
+            return super().offload_activations(model)
+        self.offloads = True
+        return offload.OffloadedActivations(model, predicted=True)
+
+    @property
+    def on_gpu(self) -> bool:
+        """Whether the step is predicted for a GPU."""
+        return self.setup.for_ == "cuda"
 
     def _admit_bitsandbytes(self) -> None:
         assert self._mode is not None
@@ -78,8 +94,27 @@ def predict(technique: str, config: PretrainedConfig | None, setup: Setup) -> re
     """
     demo = scripts.demo(technique)
     setup = replace(demo.fit(setup), predict=True)
-    command = shlex.join(["python", f"demos/{technique}.py", *setup.arguments(leave_out=("json", "out"))])
+    command = _command(technique, setup)
     return predict_all(technique, setup, build=demo.build, seed=0, command=command, config=config)[0]
+
+
+def _command(technique: str, setup: Setup) -> str:
+    return shlex.join(["python", f"demos/{technique}.py", *setup.arguments(leave_out=("json", "out"))])
+
+
+def predict_steps(technique: str, setups: Sequence[Setup]) -> list[record.Record]:
+    """Predict steps that differ in batch and length alone, on one model that is built once.
+
+    Returns what `predict` returns for each, but for lengths that the model cannot read. Raises UsageError.
+    """
+    demo = scripts.demo(technique)
+    setups = [replace(demo.fit(setup), predict=True) for setup in setups]
+    run = _Steps(technique, min(setups, key=lambda one: one.seq), seed=0, command="")
+    longest = getattr(run.source.config, "max_position_embeddings", None)
+    with run.lab:
+        return [
+            run.measure_one(demo.build, setup) for setup in setups if longest is None or setup.seq <= longest
+        ]
 
 
 def predict_all(
@@ -101,6 +136,16 @@ def predict_all(
         )
     run = PredictedRun(technique, setup, seed=seed, command=command, config=config)
     return [run.measure(build, tell)]
+
+
+class _CudaTrainer(Trainer):
+    """The plain training step, logged as a CUDA device's."""
+
+    def new_ledger(self) -> Ledger:
+        """Return a ledger that watches the model and the optimizer."""
+        ledger = on_cuda.CudaLedger(self.lab.device.type)
+        ledger.watch(self.model, self.optimizer, self.lab.is_base)
+        return ledger
 
 
 class PredictedRun(Run):
@@ -129,7 +174,8 @@ class PredictedRun(Run):
         return replace(find(setup, self._config), vocabulary=None)
 
     def _describe_device(self) -> record.Device:
-        return record.Device(kind="fake", name="fake tensors on a CPU", memory_bytes=None)
+        name = "fake tensors, for CUDA" if self.lab.on_gpu else "fake tensors on a CPU"
+        return record.Device(kind="fake", name=name, memory_bytes=None)
 
     def _process_bytes(self) -> int | None:
         return None
@@ -153,12 +199,48 @@ class PredictedRun(Run):
         )
 
     def _predict(self, build: Build) -> None:
-        lab, setup = self.lab, self.lab.setup
-        self.model, self.optimizer = build(lab)
-        trainer = self.trainer_type(lab, self.model, self.optimizer)
-        _bring_optimizer_state(trainer)
-        self.ledger = trainer.ledger_step(batch_of(setup))
+        lab = self.lab
+        if self.model is None or self.optimizer is None:
+            self.model, self.optimizer = build(lab)
+        trainer_type = _CudaTrainer if lab.on_gpu else self.trainer_type
+        trainer = trainer_type(lab, self.model, self.optimizer)
+        with on_cuda.CudaAutocast() if lab.on_gpu else nullcontext():
+            if not self.optimizer.state:
+                _bring_optimizer_state(trainer)
+            self.ledger = trainer.ledger_step(batch_of(lab.setup))
         self.static = self.ledger.alive().total
+        if lab.on_gpu:
+            self._allocate(self.ledger)
+
+    def _allocate(self, ledger: Ledger) -> None:
+        """Ask the model of CUDA's allocator for what the ledger has logged."""
+        assert self.optimizer is not None
+        paged = on_cuda.paged_entries(ledger, self.optimizer)
+        log = ledger.log()
+        states = [(key, nbytes) for key, nbytes in log.before if key.kind == "optimizer" and key not in paged]
+        others = [(key, nbytes) for key, nbytes in log.before if key.kind != "optimizer"]
+        done = allocator.run(replace(log, before=others), states=states)
+        self.paged = sum(entry.nbytes for entry in paged)
+        self.allocator = {
+            "peak": done.max_allocated + self.paged,
+            "reserved": done.max_reserved,
+            "retries": done.retries,
+        }
+
+
+class _Steps(PredictedRun):
+    """One technique whose model is built once, for many steps; its lab is to be open."""
+
+    def measure_one(self, build: Build, setup: Setup) -> record.Record:
+        """Return the record of a step with the batch and the length of `setup`."""
+        self.lab.setup, self.command = setup, _command(self.technique, setup)
+        self.ledger = self.static = None
+        self.allocator = {}
+        return self.measure(build, lambda *_: None)
+
+    def _go(self, build: Build, tell: Tell) -> None:
+        self.doing = "predicting"
+        self._predict(build)
 
 
 def _bring_optimizer_state(trainer: Trainer) -> None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
 
-from memlab import record
+from memlab import fit, record
 
 BUNDLED = "SmolLM2-135M-Instruct"
 DOCSTRINGS = "docstrings"
@@ -43,6 +43,14 @@ def _positive(text: str) -> float:
     if not 0 < number < math.inf:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
     return number
+
+
+def _size(text: str) -> str:
+    try:
+        fit.parse_size(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    return text
 
 
 def _option(help: str, group: str, **argument: Any) -> dict[str, Any]:
@@ -185,6 +193,24 @@ class Setup:
             "where",
         ),
     )
+    for_: Literal["cpu", "cuda"] = field(
+        default="cpu",
+        metadata=_option(
+            "what --predict predicts: cpu = what the ledger measures on a CPU, cuda = what PyTorch's "
+            "allocator holds on a GPU (default: {default})",
+            "where",
+            choices=("cpu", "cuda"),
+        ),
+    )
+    gpu_memory: str | None = field(
+        default=None,
+        metadata=_option(
+            "with --predict: say whether it fits on a GPU of this size, such as 24GiB; implies --for cuda",
+            "where",
+            type=_size,
+            metavar="SIZE",
+        ),
+    )
     device: Literal["auto", "cuda", "cpu"] = field(
         default="auto",
         metadata=_option(
@@ -236,7 +262,7 @@ SHARDING = {"stage": 2, "ranks": 2}
 
 
 def flag(name: str) -> str:
-    return "--" + name.replace("_", "-")
+    return "--" + name.rstrip("_").replace("_", "-")  # `for` is a word of Python
 
 
 def fixed(*, adapters: bool, own: Sequence[str]) -> dict[str, Any]:

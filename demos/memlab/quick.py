@@ -1,0 +1,107 @@
+"""FakeTensorMode, with a short way for the operators that a training step is made of.
+
+torch's mode keys a cache by everything that could ever matter to an operator, which takes longer than most
+of them deserve. Here, views and matrix products are asked of their shape functions in C++ at once, and what
+works element by element on contiguous tensors of one type gives such a tensor again. Whatever is not so plain
+(constants, other devices, mixed types, odd strides) goes torch's own way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode, in_kernel_invocation_manager
+
+_aten = torch.ops.aten
+_CPU = torch.device("cpu")
+_META = torch.device("meta")
+
+DEVICE = torch.ops.prim.device.default
+"""What C++ asks of a fake tensor more often than everything else together."""
+
+_IN_CPP = {
+    one: one
+    for one in (
+        _aten.bmm.default,
+        _aten.detach.default,
+        _aten.expand.default,
+        _aten.mm.default,
+        _aten.permute.default,
+        _aten.slice.Tensor,
+        _aten.t.default,
+        _aten.transpose.int,
+        _aten.unsqueeze.default,
+        _aten.view.default,
+    )
+} | {_aten._unsafe_view.default: _aten.view.default}
+_BINARY = frozenset(
+    (
+        *(_aten.add.Tensor, _aten.sub.Tensor, _aten.mul.Tensor, _aten.div.Tensor),
+        *(_aten.mul.Scalar, _aten.div.Scalar, _aten.silu_backward.default),
+    )
+)
+_CAST = _aten._to_copy.default
+_UNARY = frozenset((_aten.neg.default, _aten.rsqrt.default, _aten.silu.default))
+
+
+class QuickFakeTensorMode(FakeTensorMode):
+    """A FakeTensorMode that gives the same answers, sooner."""
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        return False  # nothing is compiled here; to say so anew at every operator costs time
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Answer for one operator."""
+        if func is DEVICE:
+            return args[0].device
+        answer = self._short_way(func, args, kwargs)
+        if answer is None:
+            return super().__torch_dispatch__(func, types, args, kwargs or {})
+        with in_kernel_invocation_manager(self):
+            made = answer()
+        return FakeTensor(self, made, device=_CPU)
+
+    def _short_way(self, func: Any, args: Any, kwargs: Any) -> Callable[[], torch.Tensor] | None:
+        """Return a function that makes the tensor on the meta device, or None if this is not plain."""
+        if func in _IN_CPP:
+            same = _IN_CPP[func]
+            plain = not kwargs and all(not isinstance(arg, torch.Tensor) or self._plain(arg) for arg in args)
+            return (lambda: same(*args)) if plain else None
+        if func in _BINARY:
+            if kwargs or len(args) != 2:
+                return None
+            first, second = args
+            if not self._plain_float(first):
+                return None
+            shape = first.shape
+            if isinstance(second, torch.Tensor):
+                if not self._plain_float(second) or second.dtype is not first.dtype:
+                    return None
+                if second.shape != shape:
+                    shape = torch.broadcast_shapes(shape, second.shape)
+                    if shape not in (first.shape, second.shape):
+                        return None
+            elif not isinstance(second, int | float):
+                return None
+            return lambda: torch.empty(shape, dtype=first.dtype, device=_META)
+        if func in _UNARY and not kwargs and self._plain_float(args[0]):
+            return lambda: torch.empty(args[0].shape, dtype=args[0].dtype, device=_META)
+        if func is _CAST and kwargs and list(kwargs) == ["dtype"] and self._plain_float(args[0]):
+            return lambda: torch.empty(args[0].shape, dtype=kwargs["dtype"], device=_META)
+        return None
+
+    def _plain(self, tensor: torch.Tensor) -> bool:
+        return (
+            isinstance(tensor, FakeTensor)
+            and tensor.fake_mode is self
+            and tensor.constant is None
+            and tensor.fake_device == _CPU
+        )
+
+    def _plain_float(self, tensor: Any) -> bool:
+        return (
+            self._plain(tensor) and tensor.dim() > 0 and tensor.is_floating_point() and tensor.is_contiguous()
+        )
