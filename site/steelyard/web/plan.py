@@ -193,8 +193,8 @@ def reason_of(kind: str) -> str:
     match kind:
         case "weights":
             return _(
-                "Every parameter of the model, whatever the batch and the sequence; under autocast, the "
-                "copies in bf16 too."
+                "Every parameter of the base model in the type in which it is stored, whatever the batch and the "
+                "sequence."
             )
         case "adapters":
             return _("The thin matrices beside the frozen ones: the only weights that are trained.")
@@ -212,7 +212,7 @@ def reason_of(kind: str) -> str:
                 "What operators need for a moment, such as the logits and their gradient. They grow with "
                 "batch and sequence, and the logits with the vocabulary."
             )
-    return _("What belongs to none of the others, such as the tokens.")
+    return _("Copies of the weights that autocast makes in bf16, the workspace of cuBLAS, and the tokens.")
 
 
 # ---- what somebody asked for on this machine -------------------------------------------------------------
