@@ -193,8 +193,8 @@ def reason_of(kind: str) -> str:
     match kind:
         case "weights":
             return _(
-                "Every parameter of the base model in the type in which it is stored, whatever the batch and the "
-                "sequence."
+                "Every parameter of the base model in the type in which it is stored, whatever the batch and "
+                "the sequence."
             )
         case "adapters":
             return _("The thin matrices beside the frozen ones: the only weights that are trained.")
