@@ -26,10 +26,6 @@ from memlab.predict import PredictedLab, PredictedRun, batch_of
 from memlab.setup import Setup
 from memlab.sharded import ShardedLab, ShardedRun, ShardedTrainer
 
-_BEYOND = (
-    "stage 3 among several ranks: the states are exact, but the peak is not to be relied on: on a CPU up to "
-    "2 bytes a parameter more were measured, and why is not known yet"
-)
 _ITEM = torch.ops.aten._local_scalar_dense.default
 
 
@@ -123,8 +119,6 @@ class _RankRun(PredictedRun, ShardedRun):
     trainer_type = _RankTrainer
 
     def _predict(self, build: Build) -> None:
-        if self.lab.setup.stage == 3 and self.ranks > 1:
-            self.warning = _BEYOND
         self.model, self.optimizer = build(self.lab)
         trainer = self.trainer_type(self.lab, self.model, self.optimizer)
         batch = batch_of(self.lab.setup)

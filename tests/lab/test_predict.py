@@ -10,9 +10,8 @@ import torch
 from transformers import LlamaConfig
 
 from memlab import fake, measure, predict, scripts
-from memlab.record import STEPS, Record, read
+from memlab.record import STEPS, Record
 from memlab.setup import Setup, UsageError
-from memlab.states import paper
 
 SMALL = Setup(model="tiny", batch=2, seq=64, steps=2, warmup=1, rank=8, alpha=4.0)
 ARMS = [
@@ -48,7 +47,6 @@ FAMILIES = {
     "opt": _LLAMA | {"model_type": "opt", "ffn_dim": 128, "word_embed_proj_dim": 64},
     "phi": _LLAMA | {"model_type": "phi"},
 }
-ZERO = ("--model", "tiny", "--batch", "2", "--seq", "64")
 FIGURES = ("memory", "speed", "learning")
 
 
@@ -210,17 +208,3 @@ def test_every_family_is_predicted_as_it_is_measured(family, tmp_path):
     measured = _measured("qlora", replace(SMALL, model=str(path), random_init=True))
     assert told.status == measured.status == "ok", (told.message, measured.message)
     assert told.memory.breakdown_at_peak == measured.memory.breakdown_at_peak
-
-
-def test_zero_is_predicted_rank_by_rank(run_demo, tmp_path):
-    """DeepSpeed shards tensors without memory: each rank's states are the formulas', without a second process."""
-    done = run_demo("zero.py", "--predict", *ZERO, "--stage", "3", "--ranks", "2", "--out", str(tmp_path))
-    assert done.returncode == 0, done.stderr
-    found = [read(path) for path in tmp_path.glob("*.json")]
-    assert {one.mode for one in found} == {"predicted"} and {one.status for one in found} == {"ok"}
-    of = {(one.setup.stage, one.setup.rank_index): one for one in found}
-    assert set(of) == {(stage, index) for stage in (0, 3) for index in (None, 0, 1)}
-    for (stage, _), one in of.items():
-        expected = sum(paper(stage, 2, one.setup.parameters).values())
-        assert one.states.total == pytest.approx(expected, rel=0.005)
-    assert "up to 2 bytes a parameter more" in of[3, None].message and of[0, None].message is None

@@ -22,7 +22,8 @@ pytest.importorskip("deepspeed", reason="DeepSpeed is not installed here (it com
 
 DEMOS = Path(__file__).parents[2] / "demos"
 STAGES = (0, 1, 2, 3)
-TINY = ("--model", "tiny", "--device", "cpu", "--batch", "2", "--seq", "64", "--steps", "2", "--warmup", "1")
+WORK = ("--model", "tiny", "--batch", "2", "--seq", "64")
+TINY = (*WORK, "--device", "cpu", "--steps", "2", "--warmup", "1")
 VARIANTS = {
     1: [f"bf16-{stage}" for stage in STAGES],
     2: [f"{kind}-{stage}" for kind in ("bf16", "fp32") for stage in STAGES] + ["whole-3", "bf16-2-offload"],
@@ -106,6 +107,26 @@ def test_a_weight_left_whole_is_noticed(ranks):
         psi = whole.setup.parameters
         assert whole.states.parameters_bytes == pytest.approx(2 * psi + psi, rel=0.01)  # and its part as well
         assert parts.states.parameters_bytes == pytest.approx(psi, rel=0.01)
+
+
+def test_zero_is_predicted_rank_by_rank_as_it_is_measured(ranks, run_demo, tmp_path):
+    """DeepSpeed shards tensors without memory, without a second process: to the byte, and so to the formulas.
+
+    Stage 3 reduces by way of copies that gloo makes: measured, they must not count as having been there before.
+    """
+    done = run_demo("zero.py", "--predict", *WORK, "--stage", "3", "--ranks", "2", "--out", str(tmp_path))
+    assert done.returncode == 0, done.stderr
+    found = [record.read(path) for path in tmp_path.glob("*.json")]
+    assert {one.mode for one in found} == {"predicted"} and {one.status for one in found} == {"ok"}
+    of = {(one.setup.stage, one.setup.rank_index): one for one in found}
+    assert set(of) == {(stage, index) for stage in (0, 3) for index in (None, 0, 1)}
+    for (stage, index), told in of.items():
+        expected = sum(states.paper(stage, 2, told.setup.parameters).values())
+        assert told.states.total == pytest.approx(expected, rel=0.005) and told.message is None
+        if index is not None:
+            measured = ranks(2, f"bf16-{stage}")[index]
+            assert told.memory.breakdown_at_peak == measured.memory.breakdown_at_peak
+            assert told.states == measured.states
 
 
 def test_buffers_are_no_model_states(ranks):
