@@ -24,7 +24,8 @@ def markdown(result: Validation) -> str:
     parts = [
         f"**{len(result.rows)} configurations, drawn with seed {result.seed}: {', '.join(families)}.** "
         f"{where}. ({versions}.) {result.exact} predictions are the ledger's measurement, to the byte. "
-        "Against torch's profiler, which knows nothing of the ledger:",
+        "Against torch's profiler, which knows nothing of the ledger (of ranks that share the work it knows "
+        "nothing either: those are against the ledger):",
         _table(("Technique", *_HEAD), [_cells(name, rows) for name, rows in _groups(result).items()]),
         "What other tools say of the same rows:",
         _table(("Tool", *_HEAD), [_cells(name, result.rows, figure) for figure, name in TOOLS.items()]),
@@ -38,14 +39,14 @@ _HEAD = ("Rows", "Median error", "From", "To")
 
 
 def _groups(result: Validation) -> dict[str, list[Row]]:
-    return {"all": result.rows} | dict(sorted(result.by_technique().items()))
+    return {"all": result.rows} | result.by_technique()
 
 
 def _cells(name: str, rows: Iterable[Row], figure: Figure = "predicted_bytes") -> list[str]:
     short: Summary | None = summary(rows, figure)
     if short is None:
         return [name, "0", "–", "–", "–"]
-    return [name, str(short.n), _percent(short.median, "."), _percent(short.lowest), _percent(short.highest)]
+    return [name, str(short.n), _percent(short.median, ""), _percent(short.lowest), _percent(short.highest)]
 
 
 def _odd(row: Row) -> str:
@@ -58,9 +59,10 @@ def _odd(row: Row) -> str:
     )
 
 
-def _percent(fraction: float, sign: str = "+.") -> str:
-    """Two decimals: these errors are small."""
-    return f"{fraction:{sign}2%}".replace("-", "−").replace("%", " %")
+def _percent(fraction: float, sign: str = "+") -> str:
+    """Two decimals, since these errors are small; none at all has no sign."""
+    text = f"{fraction:{sign}.2%}" if abs(fraction) >= 0.00005 else "0.00%"
+    return text.replace("-", "−").replace("%", " %")
 
 
 def _table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:

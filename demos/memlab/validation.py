@@ -127,10 +127,10 @@ class Validation(BaseModel):
     rows: list[Row]
 
     def by_technique(self) -> dict[str, list[Row]]:
-        """Return the rows of each technique, each step of the stack and each stage apart, as they came."""
+        """Return the rows of each technique, those of the stack by its steps, sorted by name."""
         found: dict[str, list[Row]] = {}
-        for row in self.rows:
-            found.setdefault(row.name, []).append(row)
+        for row in sorted(self.rows, key=lambda row: row.name):
+            found.setdefault(row.technique + (f" + {row.step}" if row.step else ""), []).append(row)
         return found
 
     @property
