@@ -35,6 +35,7 @@ FAMILIES = {
     "qwen3": _LLAMA | _GROUPED | {"model_type": "qwen3"},
     "mistral": _LLAMA | _GROUPED | {"model_type": "mistral"},
     "gemma": _LLAMA | _GROUPED | {"model_type": "gemma"},
+    "gemma2": _LLAMA | _GROUPED | {"model_type": "gemma2", "sliding_window": 48},
     "gpt2": {
         "model_type": "gpt2",
         "vocab_size": 512,
@@ -188,6 +189,7 @@ def test_a_user_predicts_a_config(run_demo, tmp_path):
         ({"model_type": "nobody", "auto_map": {"AutoConfig": "a.B"}}, "auto_map asks to run code"),
         ({"model_type": "nobody"}, "its configuration cannot be used"),
         ({"max_position_embeddings": 32}, "--seq 64: "),
+        ({"pad_token_id": 1000}, "its configuration makes no model (Padding_idx must be within"),
     ],
 )
 def test_a_config_that_will_not_do_is_refused_in_one_line(tmp_path, changed, words):
