@@ -251,7 +251,7 @@ def test_every_stage_and_number_of_ranks_stands_beside_the_papers_formula() -> N
         for stage, expected in enumerate((16, 4 + 12 / ranks, 2 + 14 / ranks, 16 / ranks))
     ]
     for row in chart.rows:
-        assert row.cells[4] == row.cells[5] and row.cells[6] == "+0.00%"
+        assert row.cells[4] == row.cells[5] and row.cells[6] == "0.00%"
 
 
 def test_states_are_the_records_for_each_parameter_and_what_is_off_is_said() -> None:

@@ -231,7 +231,7 @@ def test_the_measured_error_stands_beside_every_figure_and_says_that_a_cpu_measu
     small = {visible(words) for words in re.findall(r"<small>(.*?)</small>", html)}
 
     assert "0.20% in the median of 3 runs on a CPU, at worst −0.20%" in answer(html)
-    assert small == {"0.20% (−0.20%), CPU", "0.00% (+0.00%), CPU", "not measured yet"}
+    assert small == {"0.20% (−0.20%), CPU", "0.00% (0.00%), CPU", "not measured yet"}
     assert "not measured yet" in answer(ask(client, model=SMALL, technique="qlora-mixed-r16"))
 
 

@@ -74,6 +74,8 @@ def per_parameter(value: float) -> str:
 
 def deviation(fraction: float) -> str:
     """Return how far a figure lies above (+) or below (−) what was expected: `+0.15%`."""
+    if round(fraction, 4) == 0:
+        return error(0)
     return format_percent(fraction, format="+#,##0.00%;−#,##0.00%", locale=get_locale())
 
 

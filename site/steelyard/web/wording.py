@@ -133,6 +133,8 @@ def _field_words(field: str, value: object) -> str | None:
     if field == "precision" or value is None or value is False:
         return None
     match field:
+        case "mode" | "batch" | "seq":  # the kind of evidence and the work stand beside it
+            return None
         case "step":
             return gettext("up to %(step)s", step=step_words(str(value)))
         case "stage":
