@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -13,10 +14,20 @@ from playwright.sync_api import Browser, Page, expect
 import planned
 from browser.test_access import RULES
 from browser.test_journey import learner
-from chromium import follow
+from browser.test_lab_run import MINUTES, reader
+from chromium import follow, serving
 from planned import LARGE, SMALL
+from steelyard.settings import Settings, project_data, sqlite_url
+from steelyard.web import create_app
+from steelyard.web.database import migrate
+from steelyard.web.lab import Lab
 
 pytestmark = pytest.mark.browser
+
+CONFIG = """{
+  "model_type": "llama", "vocab_size": 512, "hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2,
+  "num_attention_heads": 4, "num_key_value_heads": 2, "max_position_embeddings": 128
+}"""
 
 WORDS = {
     "en": {"title": "Will it fit?", "show": "Show", "fits": "fits", "no": "does not fit", "gpus": "On how many GPUs"},
@@ -119,3 +130,79 @@ def test_the_line_of_the_gpu_stands_where_its_memory_ends(browser: Browser, grid
             ]
             line = page.locator(".load-end").bounding_box()
             assert line and (max(bars) < line["x"]) == fits
+
+
+# ---- any other model ---------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    """The project's own demos, writing elsewhere than into the checkout."""
+    with Lab(project_data() / "demos", tmp_path_factory.mktemp("out")) as lab:
+        yield lab
+
+
+@pytest.fixture(scope="module")
+def asking(tmp_path_factory: pytest.TempPathFactory, lab: Lab) -> Iterator[str]:
+    """The address of the site as `steelyard serve --with-demos` would show it, over the tests' grid."""
+    data, project = tmp_path_factory.mktemp("asking"), project_data()
+    planned.publish(data / "results")
+    app = create_app(
+        Settings(
+            data=data,
+            questions=project / "questions",
+            results=data / "results",
+            pages=project / "demos" / "pages",
+            demos=lab.demos,
+            database_url=sqlite_url(data),
+            secret_key="a secret for tests only",
+        ),
+        lab,
+    )
+    migrate(app)
+    with serving(app) as address:
+        yield address
+    with app.app_context():
+        app.extensions["sqlalchemy"].engine.dispose()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="process groups")
+def test_any_model_is_predicted_by_its_config_and_shown_like_one_of_the_grid(
+    browser: Browser, asking: str, lab: Lab
+):
+    """By the real demo, in a process of its own; what it refuses is told in its own line."""
+    axe = Axe()
+
+    def look(page: Page, sight: str) -> None:
+        for scheme in ("light", "dark"):
+            page.emulate_media(color_scheme=scheme)
+            found = axe.run(page, options=RULES)
+            assert found.violations_count == 0, f"{sight} in {scheme}\n{found.generate_report()}"
+        assert page.evaluate("document.scrollingElement.scrollWidth") <= 360, sight
+
+    def ask(page: Page, **fields: str) -> None:
+        page.goto("/plan")
+        page.locator("#ask-config").fill(fields.pop("config", CONFIG))
+        page.locator("#ask-technique").select_option("lora")
+        for name, value in fields.items():
+            page.locator(f"#ask-{name}").fill(value)
+        follow(page.get_by_role("button", name="Predict", exact=True))
+
+    with reader(browser, asking, lab) as page:
+        page.set_viewport_size({"width": 360, "height": 740})
+        ask(page, config="{nonsense")
+        expect(page.get_by_role("alert")).to_contain_text("This is not JSON")
+        expect(page.locator("#ask-config")).to_have_value("{nonsense")
+        look(page, "a mistake")
+
+        ask(page, seq="64")
+        expect(page.locator(".run-state")).to_have_text("done", timeout=MINUTES)
+        found = page.locator(".run-found", has_text="LoRA")
+        expect(found.locator("td.fit-yes")).to_have_count(8)
+        expect(found).to_contain_text("The peak comes in the")
+        expect(found.locator(".command")).to_contain_text("python demos/lora.py")
+        look(page, "a prediction")
+
+        ask(page, seq="512")
+        expect(page.locator(".run-state")).to_have_text("refused", timeout=MINUTES)
+        expect(page.locator(".run-live .trouble")).to_contain_text("reads at most 128 tokens")
