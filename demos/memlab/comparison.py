@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from memlab import validation
+from memlab.compare import BASELINE
 from memlab.validation import MEDIAN, TOOLS, Figure, Row, Summary, Validation, summary
 from memlab.words import in_bytes
 
@@ -27,8 +28,8 @@ def markdown(result: Validation) -> str:
         "Against torch's profiler, which knows nothing of the ledger (of ranks that share the work it knows "
         "nothing either: those are against the ledger):",
         _table(("Technique", *_HEAD), [_cells(name, rows) for name, rows in _groups(result).items()]),
-        "What other tools say of the same rows:",
-        _table(("Tool", *_HEAD), [_cells(name, result.rows, figure) for figure, name in TOOLS.items()]),
+        "What other tools say of the same rows, and of full fine-tuning alone, which each of them knows:",
+        _table(("Tool", *_HEAD), list(_tools(result))),
     ]
     if odd := [row for row in result.rows if row.status != "ok" or abs(row.error() or 0) > MEDIAN]:
         parts += ["Rows that stand out:", "\n".join(map(_odd, odd))]
@@ -40,6 +41,13 @@ _HEAD = ("Rows", "Median error", "From", "To")
 
 def _groups(result: Validation) -> dict[str, list[Row]]:
     return {"all": result.rows} | result.by_technique()
+
+
+def _tools(result: Validation) -> Iterator[list[str]]:
+    full = [row for row in result.rows if row.technique == BASELINE]
+    for figure, name in TOOLS.items():
+        yield _cells(name, result.rows, figure)
+        yield _cells(f"{name}, full fine-tuning", full, figure)
 
 
 def _cells(name: str, rows: Iterable[Row], figure: Figure = "predicted_bytes") -> list[str]:

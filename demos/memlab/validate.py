@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import importlib.metadata
+import logging
 import os
 import shlex
 import sys
@@ -102,6 +103,7 @@ def _validate(seed: int) -> Validation:
 
     torch.set_num_threads(1)  # small models gain nothing from more, and some kernels hold a buffer for each
     transformers.utils.logging.set_verbosity_error()
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
     warnings.simplefilter("ignore")  # of libraries, about kernels that they would rather use
     plan, begun = drawn.draw(seed), time.monotonic()
     rows = []
