@@ -117,7 +117,7 @@ def _chosen(name: str, offered: Iterable[str]) -> str:
     )
 
 
-@lru_cache(maxsize=128)
+@lru_cache(maxsize=32)
 def _planned(records: Same[Records], model: str, arm: str, load: Load, gpu: str, language: str) -> Plan:
     (shape,) = (shape for shape in shapes(records.value) if shape.name == model)
     validations = records.value.validations
