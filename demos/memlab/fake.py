@@ -80,6 +80,11 @@ def _four_bits(data: torch.Tensor, *, module: Any, requires_grad: bool = False, 
         return torch.nn.Parameter(data, requires_grad=requires_grad)
     from bitsandbytes import functional
 
+    if data.shape[-1] % 2:
+        raise NotImplementedError(
+            f"bitsandbytes unpacks rows of {data.shape[-1]} weights by a kernel that it compiles first, and "
+            "what that takes is out of sight; rows of an even number can be predicted"
+        )
     packed, state = functional.quantize_4bit(data, blocksize=64, **storage)
     weight: Any = torch.nn.Parameter(packed, requires_grad=requires_grad)
     vars(weight).update(storage, blocksize=64, quant_state=state, bnb_quantized=True)

@@ -138,6 +138,16 @@ def test_a_model_that_needs_its_numbers_says_so(demo):
     )
 
 
+def test_four_bits_in_rows_of_an_odd_length_are_not_guessed(tmp_path):
+    """bitsandbytes has no kernel for them on a CPU: it compiles one, and only that knows what it takes."""
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps(_LLAMA | {"intermediate_size": 129}))
+    told = predict.predict("qlora", None, replace(SMALL, model=str(path)))
+    assert told.status == "failed" and told.memory.peak_bytes is None
+    assert "unpacks rows of 129 weights" in told.message and "\n" not in told.message
+    assert predict.predict("lora", None, replace(SMALL, model=str(path))).status == "ok"
+
+
 def test_real_tensors_are_refused_inside():
     """A tensor with numbers would be counted wrongly: torch refuses it rather than mix both."""
     real = torch.ones(2)
