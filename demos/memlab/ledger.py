@@ -177,14 +177,7 @@ class Ledger(TorchDispatchMode):
         for tensor in tensors_in((*args, *kwargs.values())):
             if tensor.device.type == self._device_type:
                 self._entry(tensor, born=None)
-        if func.namespace == _OPENED:
-            super().__enter__()  # what the kernel does is seen like everything else
-            try:
-                result = func.redispatch(_KERNEL[self._device_type], *args, **kwargs)
-            finally:
-                super().__exit__(None, None, None)
-        else:
-            result = func(*args, **kwargs)
+        result = self._result(func, args, kwargs)
         if func is _SUM and self._phase == "backward":
             self._postpone_sum(args[0], result)
         for tensor in tensors_in((result,)):
@@ -199,6 +192,15 @@ class Ledger(TorchDispatchMode):
             entry = self._entry(copy, born=None)
             if entry.kind is None and self._entry(source, born=None).kind in ("weights", "adapters"):
                 entry.kind = "other"
+
+    def _result(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        if func.namespace != _OPENED:
+            return func(*args, **kwargs)
+        super().__enter__()  # what the kernel does is seen like everything else
+        try:
+            return func.redispatch(_KERNEL[self._device_type], *args, **kwargs)
+        finally:
+            super().__exit__(None, None, None)
 
     def _postpone_sum(self, first: torch.Tensor, result: torch.Tensor) -> None:
         """Leave the birth of a sum of gradients to be logged later, if autograd would make it in place.

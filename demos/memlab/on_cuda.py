@@ -26,13 +26,15 @@ class CudaLedger(Ledger):
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
-        if func.namespace == "bitsandbytes" and "optimizer_update" in func.name():
-            # On CUDA one kernel that updates in place (bitsandbytes/backends/cuda/ops.py).
-            return None
         result = super().__torch_dispatch__(func, types, args, kwargs)
-        if func is _FLASH_BACKWARD:
+        if func is _FLASH_BACKWARD:  # its results are there when it takes more
             self.log_scratch(_flash_scratch(args[1], args[2], (kwargs or {}).get("attn_mask")))
         return result
+
+    def _result(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        if func.name().startswith("bitsandbytes::optimizer_update"):
+            return None  # on CUDA one kernel that updates in place (bitsandbytes/backends/cuda/ops.py)
+        return super()._result(func, args, kwargs)
 
 
 def _flash_scratch(query: torch.Tensor, key: torch.Tensor, mask: torch.Tensor | None) -> list[int]:

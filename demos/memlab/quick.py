@@ -49,6 +49,8 @@ _UNARY = frozenset((_aten.neg.default, _aten.rsqrt.default, _aten.silu.default))
 class QuickFakeTensorMode(FakeTensorMode):
     """A FakeTensorMode that gives the same answers, sooner."""
 
+    _likeness: dict[str, Any] | None = None
+
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
         return False  # nothing is compiled here; to say so anew at every operator costs time
@@ -62,7 +64,21 @@ class QuickFakeTensorMode(FakeTensorMode):
             return super().__torch_dispatch__(func, types, args, kwargs or {})
         with in_kernel_invocation_manager(self):
             made = answer()
-        return FakeTensor(self, made, device=_CPU)
+        return self._fake(made)
+
+    def _fake(self, made: torch.Tensor) -> torch.Tensor:
+        """Return a meta tensor as a fake one, as FakeTensor's constructor does.
+
+        What it sets on a plain tensor is always the same, so it is taken from one that it has made.
+        """
+        if self._likeness is None:
+            self._likeness = dict(vars(FakeTensor(self, made, device=_CPU)))
+        fake: torch.Tensor = torch.Tensor._make_subclass(
+            FakeTensor, made, made.requires_grad, dispatch_device=True, device_for_backend_keys=_CPU
+        )
+        torch._C._set_throw_on_mutable_data_ptr(fake)
+        vars(fake).update(self._likeness)
+        return fake
 
     def _short_way(self, func: Any, args: Any, kwargs: Any) -> Callable[[], torch.Tensor] | None:
         """Return a function that makes the tensor on the meta device, or None if this is not plain."""
@@ -89,7 +105,7 @@ class QuickFakeTensorMode(FakeTensorMode):
             return lambda: torch.empty(shape, dtype=first.dtype, device=_META)
         if func in _UNARY and not kwargs and self._plain_float(args[0]):
             return lambda: torch.empty(args[0].shape, dtype=args[0].dtype, device=_META)
-        if func is _CAST and kwargs and list(kwargs) == ["dtype"] and self._plain_float(args[0]):
+        if func is _CAST and _only_type(kwargs) and self._plain_float(args[0]):
             return lambda: torch.empty(args[0].shape, dtype=kwargs["dtype"], device=_META)
         return None
 
@@ -105,3 +121,13 @@ class QuickFakeTensorMode(FakeTensorMode):
         return (
             self._plain(tensor) and tensor.dim() > 0 and tensor.is_floating_point() and tensor.is_contiguous()
         )
+
+
+def _only_type(kwargs: Any) -> bool:
+    """Whether a cast changes the type and nothing else."""
+    stays = {"layout": torch.strided, "device": _CPU}
+    return (
+        bool(kwargs)
+        and "dtype" in kwargs
+        and all(name == "dtype" or kwargs[name] == stays.get(name) for name in kwargs)
+    )
