@@ -165,7 +165,7 @@ def _replayed(setup: Setup, theirs: record.Record, given: dict[str, Any]) -> Set
 
 
 def _check(setup: Setup, home: Path) -> None:
-    _check_model(setup)
+    check_model(setup)
     if setup.dataset != DOCSTRINGS and importlib.util.find_spec("datasets") is None:
         raise UsageError(
             f"--dataset {setup.dataset}: data sets need the package datasets; pip install datasets"
@@ -206,7 +206,8 @@ def _check_sharding(setup: Setup) -> None:
         )
 
 
-def _check_model(setup: Setup) -> None:
+def check_model(setup: Setup) -> None:
+    """Raise UsageError for a `--model` that cannot be had."""
     name, path = setup.model, Path(setup.model)
     if name == "tiny":
         return  # with --random-init or without: its weights are random

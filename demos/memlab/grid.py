@@ -34,7 +34,9 @@ ZeRO is not among them: a rank's prediction runs DeepSpeed three steps for each 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Predict what is not there yet; the command line says for which shapes and where to."""
-    parser = argparse.ArgumentParser(prog="python -m memlab.grid", description=(__doc__ or "").split(": ")[2])
+    parser = argparse.ArgumentParser(
+        prog="python -m memlab.grid", description="Predict every technique on every shape."
+    )
     home = scripts.HOME / "results" / "predictions"
     parser.add_argument("--out", type=Path, default=home, metavar="DIR", help="default: %(default)s")
     parser.add_argument("--shapes", nargs="*", default=shapes.names(), choices=shapes.names(), metavar="NAME")

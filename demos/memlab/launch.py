@@ -101,6 +101,8 @@ def _parent(script: Path, setup: Setup, runs: list[Run], theirs: record.Record |
         earlier = [one for folder in folders for one in compare.read_folder(folder)]
         shown = [one for one in records if one.setup.rank_index is None]
         report.show(shown, theirs=theirs, earlier=earlier)
+        if setup.gpu_memory is not None:
+            report.show_fit(shown, setup.gpu_memory)
         if not setup.predict:  # a prediction has no course in time to draw
             for path in picture.draw(shown, earlier, folders[0]):
                 sys.stderr.write(f"wrote {_short(path)}\n")

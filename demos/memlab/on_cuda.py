@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch.overrides import TorchFunctionMode
 
+from memlab.flops import flops
 from memlab.ledger import Entry, Ledger
 
 _FLASH_BACKWARD = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward.default
@@ -21,7 +22,9 @@ _PAGED_ELEMENTS = 100_000
 
 
 class CudaLedger(Ledger):
-    """A ledger that logs a CPU's step as a CUDA device's."""
+    """A ledger that logs a CPU's step as a CUDA device's, and counts its floating-point operations."""
+
+    flops = 0
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
@@ -34,6 +37,7 @@ class CudaLedger(Ledger):
     def _result(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         if func.name().startswith("bitsandbytes::optimizer_update"):
             return None  # on CUDA one kernel that updates in place (bitsandbytes/backends/cuda/ops.py)
+        self.flops += flops(func, args)
         return super()._result(func, args, kwargs)
 
 

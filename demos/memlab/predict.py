@@ -107,14 +107,8 @@ def predict_steps(technique: str, setups: Sequence[Setup]) -> list[record.Record
 
     Returns what `predict` returns for each, but for lengths that the model cannot read. Raises UsageError.
     """
-    demo = scripts.demo(technique)
-    setups = [replace(demo.fit(setup), predict=True) for setup in setups]
-    run = _Steps(technique, min(setups, key=lambda one: one.seq), seed=0, command="")
-    longest = getattr(run.source.config, "max_position_embeddings", None)
-    with run.lab:
-        return [
-            run.measure_one(demo.build, setup) for setup in setups if longest is None or setup.seq <= longest
-        ]
+    with Steps(technique, setups) as steps:
+        return [steps.predict(setup) for setup in setups if steps.reads(setup.seq)]
 
 
 def predict_all(
@@ -228,15 +222,50 @@ class PredictedRun(Run):
         }
 
 
-class _Steps(PredictedRun):
-    """One technique whose model is built once, for many steps; its lab is to be open."""
+class Steps:
+    """One technique on a model that is built once, for steps that differ in batch and length alone.
 
-    def measure_one(self, build: Build, setup: Setup) -> record.Record:
+    A context: between entering and leaving it, all tensors are fake. Raises UsageError.
+    """
+
+    def __init__(self, technique: str, setups: Sequence[Setup]) -> None:
+        self._demo = scripts.demo(technique)
+        shortest = min(setups, key=lambda one: one.seq)
+        self._run = _OpenRun(technique, self._fit(shortest), seed=0, command="")
+
+    def __enter__(self) -> Steps:
+        self._run.lab.__enter__()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._run.lab.__exit__(*error)
+
+    def reads(self, tokens: int) -> bool:
+        """Whether the model reads so many tokens at once."""
+        longest = getattr(self._run.source.config, "max_position_embeddings", None)
+        return longest is None or tokens <= longest
+
+    def predict(self, setup: Setup) -> record.Record:
         """Return the record of a step with the batch and the length of `setup`."""
-        self.lab.setup, self.command = setup, _command(self.technique, setup)
-        self.ledger = self.static = None
-        self.allocator = {}
-        return self.measure(build, lambda *_: None)
+        run = self._run
+        run.lab.setup = self._fit(setup)
+        run.command = _command(run.technique, run.lab.setup)
+        run.ledger = run.static = None
+        run.allocator = {}
+        return run.measure(self._demo.build, lambda *_: None)
+
+    @property
+    def flops(self) -> int:
+        """The floating-point operations of the last step; 0 if it failed, or was not predicted for CUDA."""
+        ledger = self._run.ledger
+        return ledger.flops if isinstance(ledger, on_cuda.CudaLedger) else 0
+
+    def _fit(self, setup: Setup) -> Setup:
+        return replace(self._demo.fit(setup), predict=True)
+
+
+class _OpenRun(PredictedRun):
+    """A run whose lab is open already, and stays so."""
 
     def _go(self, build: Build, tell: Tell) -> None:
         self.doing = "predicting"

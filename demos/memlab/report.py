@@ -11,7 +11,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from memlab import states
+from memlab import fit, states
 from memlab.compare import (
     BASELINE,
     CURVE_STEPS,
@@ -109,6 +109,31 @@ def show(
     if groups[-1].first.states is not None:
         console.print(_states_table([*records, *earlier], groups[-1].first))
         console.print(states.LEGEND, highlight=False, soft_wrap=True)
+
+
+def show_fit(records: Sequence[Record], gpu_memory: str, console: Console | None = None) -> None:
+    """Print for each prediction whether a GPU of this size holds it, and with what margin."""
+    console = console or Console()
+    groups = grouped(records)
+    for group in groups:
+        if group.first.memory.peak_bytes is not None:
+            held = fit.fit(group.first, fit.parse_size(gpu_memory))
+            name = _name(group, groups)
+            console.print(f"{name}: {fit_words(held, gpu_memory)}", highlight=False, soft_wrap=True)
+
+
+def fit_words(held: fit.Fit, gpu_memory: str) -> str:
+    """Say whether it fits, what it takes, and what is left or lacking."""
+    takes = (
+        f"takes {in_bytes(held.needed_bytes)} ({in_bytes(held.reserved_bytes)} by the allocator, "
+        f"{in_bytes(held.outside_bytes)} outside it)"
+    )
+    if held.fits:
+        return f"fits on {gpu_memory}: {takes}, and leaves {in_bytes(held.margin_bytes)}, {held.margin:.1%}."
+    lacks = f"{takes}, {in_bytes(-held.margin_bytes)} too much, {-held.margin:.1%}"
+    if held.tight:
+        return f"is tight on {gpu_memory}: {lacks}; its tensors alone would fit, cached blocks given back."
+    return f"does not fit on {gpu_memory}: {lacks}."
 
 
 def _states_table(records: Sequence[Record], beside: Record) -> Table:

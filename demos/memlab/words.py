@@ -50,6 +50,11 @@ def device_words(one: Record) -> str:
     """Say where the bytes were counted, so that a CPU's number is not taken for a GPU's."""
     if one.device.kind == "cuda":
         return f"Measured on a GPU ({one.device.name}): the allocator's peak."
+    if one.device.kind == "fake" and one.memory.reserved_bytes is not None:
+        return (
+            f"Predicted ({one.device.name}), nothing was trained: what PyTorch's allocator would hold, by a "
+            "model of it (memlab/allocator.py)."
+        )
     if one.device.kind == "fake":
         return (
             f"Predicted ({one.device.name}), nothing was trained: bytes of live tensors. A GPU holds the "

@@ -1,0 +1,212 @@
+"""Run it: python -m memlab.plan --model llama-3.1-8b --gpu-memory 24GiB
+
+What can be trained on a GPU of this size, and how? Every technique is predicted on the model, for each length
+with the batches from the smallest up, until one does not fit. What fits is ranked by its cost: floating-point
+operations for a token, counted as the step is predicted. That is a ratio, not a time: a GPU's kernels reach
+different parts of its peak, and unpacking four bits or moving activations costs time and no such operation.
+Among equal costs the larger batch comes first, as it keeps a GPU busier.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from memlab import fit, record
+from memlab.arguments import check_model
+from memlab.fit import Fit
+from memlab.grid import ARMS, BATCHES, LENGTHS
+from memlab.predict import Steps
+from memlab.setup import Setup, UsageError
+from memlab.words import in_bytes
+
+WHY = {
+    "baseline": "trains every weight",
+    "gradient_checkpointing": "trains every weight; runs the forward pass twice to keep little of it",
+    "lora": "freezes the weights, so no gradients of theirs are computed, and trains adapters beside them",
+    "qlora": "LoRA on weights in four bits, which are unpacked for each product",
+    "pissa": "LoRA, with adapters that begin at the largest singular values",
+    "dora": "LoRA, with the lengths of the weights' rows trained apart: each step computes them anew",
+    "stack": "puts one on top of the other",
+}
+
+
+@dataclass(frozen=True)
+class Option:
+    """One way to train that fits."""
+
+    record: record.Record
+    fit: Fit
+    flops_per_token: float
+
+    @property
+    def name(self) -> str:
+        """The technique, with its step and the baseline's precision."""
+        setup = self.record.setup
+        return f"{self.record.technique} {setup.step or setup.precision}"
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Print what fits. Leaves with status 1 when nothing does, 2 on bad input."""
+    options = _parser().parse_args(arguments)
+    try:
+        setup = Setup(model=options.model, random_init=False, predict=True, for_="cuda")
+        check_model(setup)
+        gpu_bytes = fit.parse_size(options.gpu_memory)
+        found, refused = search(setup, gpu_bytes, options.batch, options.seq, tell=_tell)
+    except (UsageError, ValueError) as error:
+        sys.stderr.write(f"plan: {error}\n")
+        raise SystemExit(2) from None
+    if options.json:
+        print(json.dumps([_to_json(one) for one in found], indent=1))
+    else:
+        _show(found, refused, options.model, options.gpu_memory)
+    raise SystemExit(0 if found else 1)
+
+
+def search(
+    setup: Setup,
+    gpu_bytes: int,
+    batches: Sequence[int] = BATCHES,
+    lengths: Sequence[int] = LENGTHS,
+    tell: Callable[[str], None] = lambda line: None,
+) -> tuple[list[Option], list[str]]:
+    """Return what fits, ranked within each length, and a line for each technique or length that does not.
+
+    Of the batches of a technique at one length, the largest that fits is returned. Raises UsageError.
+    """
+    found, refused = [], []
+    for technique, arm in ARMS:
+        cells = [
+            replace(setup, batch=batch, seq=seq, precision=arm.precision, step=arm.step)
+            for seq in sorted(lengths)
+            for batch in sorted(batches)
+        ]
+        name = f"{technique} {arm.step or arm.precision}"
+        tell(name)
+        with Steps(technique, cells) as steps:
+            for seq in sorted(lengths):
+                if not steps.reads(seq):
+                    refused.append(f"{name}, {seq} tokens: the model reads fewer")
+                    continue
+                options = list(_ascending(steps, [one for one in cells if one.seq == seq], gpu_bytes))
+                fitting = [one for one in options if one.fit.fits]
+                if fitting:
+                    found.append(fitting[-1])
+                elif options:
+                    lacking = in_bytes(-options[0].fit.margin_bytes)
+                    refused.append(f"{name}, {seq} tokens: even batch {min(batches)} lacks {lacking}")
+    return sorted(found, key=_rank), refused
+
+
+def _rank(one: Option) -> tuple[int, float, int]:
+    # Techniques that differ by less than a thousandth cost the same.
+    return one.record.setup.seq, float(f"{one.flops_per_token:.3g}"), -one.record.setup.batch
+
+
+def _ascending(steps: Steps, cells: Sequence[Setup], gpu_bytes: int) -> Iterator[Option]:
+    for setup in cells:
+        one = steps.predict(setup)
+        if one.status != "ok":
+            raise UsageError(f"{one.technique} at batch {setup.batch}, {setup.seq} tokens: {one.message}")
+        option = Option(one, fit.fit(one, gpu_bytes), steps.flops / (setup.batch * setup.seq))
+        yield option
+        if not option.fit.fits:
+            return
+
+
+# ---- what is shown ---------------------------------------------------------------------------------------
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m memlab.plan",
+        description=(__doc__ or "").partition("\n")[2],
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--model", required=True, metavar="NAME", help="a shape, a config.json or a folder")
+    parser.add_argument("--gpu-memory", required=True, metavar="SIZE", help="such as 24GiB")
+    for name, default, what in (
+        ("--batch", BATCHES, "sequences a step"),
+        ("--seq", LENGTHS, "tokens a sequence"),
+    ):
+        text = f"{what} (default: {' '.join(map(str, default))})"
+        parser.add_argument(name, nargs="+", type=_whole, default=default, metavar="N", help=text)
+    parser.add_argument("--json", action="store_true", help="print what fits as JSON, not as a table")
+    return parser
+
+
+def _whole(text: str) -> int:
+    if not text.isdecimal() or not int(text):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 up")
+    return int(text)
+
+
+def _tell(line: str) -> None:
+    sys.stderr.write(f"predicting {line}\n")
+
+
+def _to_json(one: Option) -> dict[str, Any]:
+    held = asdict(one.fit) | {"margin_bytes": one.fit.margin_bytes}
+    return {
+        "technique": one.record.technique,
+        "step": one.record.setup.step,
+        "precision": one.record.setup.precision,
+        "batch": one.record.setup.batch,
+        "seq": one.record.setup.seq,
+        "fit": held,
+        "flops_per_token": one.flops_per_token,
+        "command": one.record.origin.command,
+    }
+
+
+def _show(found: Sequence[Option], refused: Sequence[str], model: str, gpu_memory: str) -> None:
+    console = Console()
+    for seq in dict.fromkeys(one.record.setup.seq for one in found):
+        console.print(_table([one for one in found if one.record.setup.seq == seq], model, gpu_memory))
+    for name in dict.fromkeys(one.record.technique for one in found):
+        console.print(f"{name}: {WHY[name]}.", highlight=False, soft_wrap=True)
+    for line in refused:
+        console.print(f"Does not fit: {line}.", highlight=False, soft_wrap=True)
+    console.print(
+        "Cost: floating-point operations for a token, against the cheapest that fits; a ratio, not a time. "
+        f"Taken: by the allocator, and {in_bytes(fit.OUTSIDE_BYTES)} outside it, a figure of documentation.",
+        highlight=False,
+        soft_wrap=True,
+    )
+
+
+def _table(options: Sequence[Option], model: str, gpu_memory: str) -> Table:
+    table = Table(
+        title=f"{model} on {gpu_memory}: {options[0].record.setup.seq} tokens a sequence",
+        title_justify="left",
+        title_style="bold",
+        box=box.SIMPLE_HEAD,
+    )
+    table.add_column("", no_wrap=True)
+    for head in ("batch", "taken", "left", "cost", "trained"):
+        table.add_column(head, justify="right")
+    cheapest = min(one.flops_per_token for one in options)
+    for one in options:
+        learning = one.record.learning
+        table.add_row(
+            one.name,
+            str(one.record.setup.batch),
+            in_bytes(one.fit.needed_bytes),
+            f"{in_bytes(one.fit.margin_bytes)} ({one.fit.margin:.0%})",
+            f"×{one.flops_per_token / cheapest:.2f}",
+            f"{learning.trainable_parameters:,}" if learning else "–",
+        )
+    return table
+
+
+if __name__ == "__main__":
+    main()
