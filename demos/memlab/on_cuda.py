@@ -9,6 +9,7 @@ few tokens, which has no unpacked weight in the forward pass.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -109,6 +110,22 @@ class CudaAutocast(TorchFunctionMode):
             with torch.autocast("cpu", enabled=False):
                 return func(*map(_in_fp32, args), **{name: _in_fp32(value) for name, value in kwargs.items()})
         return func(*args, **kwargs)
+
+
+def choose_again(model: torch.nn.Module) -> None:
+    """Let `CudaAutocast` also see what checkpoints compute again: autograd's engine knows of no such mode."""
+    for module in model.modules():
+        checkpoint = getattr(module, "_gradient_checkpointing_func", None)
+        if checkpoint is not None:
+            module._gradient_checkpointing_func = partial(_checkpoint, checkpoint)
+
+
+def _checkpoint(checkpoint: Callable[..., Any], function: Callable[..., Any], *args: Any) -> Any:
+    def chosen(*args: Any) -> Any:
+        with CudaAutocast():
+            return function(*args)
+
+    return checkpoint(chosen, *args)
 
 
 def _in_fp32(value: Any) -> Any:

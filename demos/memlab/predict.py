@@ -196,6 +196,8 @@ class PredictedRun(Run):
         lab = self.lab
         if self.model is None or self.optimizer is None:
             self.model, self.optimizer = build(lab)
+            if lab.on_gpu:
+                on_cuda.choose_again(self.model)
         trainer_type = _CudaTrainer if lab.on_gpu else self.trainer_type
         trainer = trainer_type(lab, self.model, self.optimizer)
         with on_cuda.CudaAutocast() if lab.on_gpu else nullcontext():

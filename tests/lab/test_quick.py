@@ -12,6 +12,7 @@ from memlab.setup import Setup
 
 ARMS = (
     ("baseline", "mixed", None),
+    ("gradient_checkpointing", "mixed", None),
     ("dora", "mixed", None),
     ("stack", "bf16", "8bit_adamw"),
     ("stack", "bf16", "offload"),
