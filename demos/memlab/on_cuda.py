@@ -114,6 +114,7 @@ class CudaAutocast(TorchFunctionMode):
 
 def choose_again(model: torch.nn.Module) -> None:
     """Let `CudaAutocast` also see what checkpoints compute again: autograd's engine knows of no such mode."""
+    module: Any
     for module in model.modules():
         checkpoint = getattr(module, "_gradient_checkpointing_func", None)
         if checkpoint is not None:
