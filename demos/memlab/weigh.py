@@ -27,7 +27,7 @@ def weigh(one: Drawn) -> Row:
     with tempfile.TemporaryDirectory() as folder:
         try:
             row |= _weigh(one, Path(folder))
-        except UsageError as error:
+        except (UsageError, SystemExit) as error:  # the latter of ranks that could not start
             row |= {"status": "failed", "message": str(error)}
     return Row(**row)
 
