@@ -1,0 +1,69 @@
+"""The grid holds what `--predict` says, cell by cell, and goes on where it was stopped."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from memlab import grid, predict, predictions, scripts, shapes
+from memlab.setup import Setup
+
+CELLS = [
+    Setup(model="tiny", predict=True, for_="cuda", batch=batch, seq=seq)
+    for batch, seq in ((1, 64), (3, 128), (1, 64))
+]
+FOLDER = scripts.HOME / "results" / "predictions"
+
+
+@pytest.mark.parametrize(("technique", "arm"), grid.ARMS)
+def test_a_step_on_a_model_that_has_made_others_is_as_on_a_fresh_one(technique, arm):
+    setups = [replace(one, precision=arm.precision, step=arm.step) for one in CELLS]
+
+    many = predict.predict_steps(technique, setups)
+
+    for setup, told in zip(setups, many, strict=True):
+        alone = predict.predict(technique, None, setup)
+        assert told.status == "ok"
+        assert told.model_dump(exclude={"origin"}) == alone.model_dump(exclude={"origin"})
+        assert told.origin.command == alone.origin.command
+
+
+def test_a_length_that_the_model_cannot_read_has_no_prediction():
+    """GPT-3 and Pythia read 2048 tokens at once."""
+    with predict.Steps("baseline", [Setup(model="pythia-12b", predict=True)]) as steps:
+        assert [steps.reads(tokens) for tokens in grid.LENGTHS] == [True, True, False]
+
+
+def test_what_is_there_is_left_alone(tmp_path, monkeypatch):
+    monkeypatch.setattr(grid, "ARMS", grid.ARMS[1:2])
+    monkeypatch.setattr(grid, "BATCHES", (1,))
+    monkeypatch.setattr(grid, "LENGTHS", (64, 128))
+    (tmp_path / "llama-3.1-70b.jsonl").write_text("")
+
+    grid.main(["--out", str(tmp_path), "--shapes", "smollm2-135m", "llama-3.1-70b"])
+
+    assert (tmp_path / "llama-3.1-70b.jsonl").read_text() == ""
+    found = predictions.read(tmp_path)
+    assert [(one.setup.batch, one.setup.seq) for one in found] == [(1, 64), (1, 128)]
+    assert {one.setup.model for one in found} == {"smollm2-135m"}
+    assert {one.memory.reserved_bytes is None for one in found} == {False}
+
+
+# ---- the published files ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("path", sorted(FOLDER.glob("*")), ids=lambda path: path.name)
+def test_a_published_file_is_of_a_shape_and_holds_every_cell_once(path):
+    records = predictions.read_file(path)
+    cells = [(r.technique, r.setup.precision, r.setup.step, r.setup.batch, r.setup.seq) for r in records]
+    lengths = {r.setup.seq for r in records}
+
+    assert path.stem in shapes.names() and path.suffix == predictions.SUFFIX
+    assert {r.setup.model for r in records} == {path.stem}
+    assert {(r.mode, r.status) for r in records} == {("predicted", "ok")}
+    assert len(set(cells)) == len(cells) == len(grid.ARMS) * len(grid.BATCHES) * len(lengths)
+    assert lengths <= set(grid.LENGTHS) and 2048 in lengths
+    for r in records:
+        assert r.memory.breakdown_at_peak is not None and not r.memory.timeline
+        assert r.memory.peak_bytes is not None and r.memory.reserved_bytes is not None

@@ -1,0 +1,171 @@
+"""The planner finds what fits, ranks it by its cost, and answers bad input in one line."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from memlab import fit, grid, plan, predict, report
+from memlab.fit import GIB, OUTSIDE_BYTES
+from memlab.flops import flops
+from memlab.ledger import Ledger
+from memlab.setup import Setup
+from records import make_record
+
+TINY = Setup(model="tiny", predict=True, for_="cuda")
+
+
+@pytest.fixture
+def few(monkeypatch):
+    """Search full fine-tuning and LoRA alone: in all that follows they differ as all techniques do."""
+    chosen = tuple(arm for arm in grid.ARMS if arm[0] in ("baseline", "lora", "gradient_checkpointing"))
+    monkeypatch.setattr(plan, "ARMS", chosen)
+
+
+def test_the_largest_batch_that_fits_is_found(few):
+    """With room for batch 4 and not for 16, by the predictions themselves."""
+    room = predict.predict("lora", None, replace(TINY, batch=4, seq=64)).memory.reserved_bytes + OUTSIDE_BYTES
+    found, _ = plan.search(TINY, room, (1, 4, 4096), (64,))
+    lora = next(one for one in found if one.record.technique == "lora")
+
+    assert lora.record.setup.batch == 4
+    assert lora.fit == fit.fit(lora.record, room)
+    assert lora.fit.fits
+
+
+def test_what_fits_is_ranked_by_its_operations_for_a_token(few):
+    """A frozen model has no gradients of weights to compute; checkpointing computes the forward pass twice."""
+    found, refused = plan.search(TINY, 80 * GIB, (2,), (64,))
+
+    names = [one.name for one in found]
+    assert names[0] == "lora mixed" and names[-1] == "gradient_checkpointing mixed"
+    costs = {one.name: one.flops_per_token for one in found}
+    assert costs["baseline bf16"] == costs["baseline mixed"]
+    # 6 operations for a parameter and token, 8 with the forward pass of the blocks again.
+    assert 1 < costs["gradient_checkpointing mixed"] / costs["baseline mixed"] < 8 / 6
+    assert refused == []
+
+
+def test_what_does_not_fit_and_what_cannot_be_read_is_said(few):
+    found, refused = plan.search(TINY, OUTSIDE_BYTES, (1,), (64, 8192))
+
+    assert found == []
+    assert refused[0].startswith("baseline mixed, 64 tokens: even batch 1 lacks ")
+    assert "baseline mixed, 8192 tokens: the model reads fewer" in refused
+
+
+def test_the_command_prints_a_table_or_json(few, capsys):
+    asked = ["--model", "tiny", "--gpu-memory", "8GiB", "--batch", "1", "2", "--seq", "64"]
+    for extra in ([], ["--json"]):
+        with pytest.raises(SystemExit) as left:
+            plan.main([*asked, *extra])
+        assert left.value.code == 0
+    table, _, listed = capsys.readouterr().out.partition("[\n")
+    found = json.loads("[" + listed)
+
+    assert "tiny on 8GiB: 64 tokens a sequence" in table
+    assert "lora: freezes the weights" in table
+    assert found[0]["technique"] == "lora" and found[0]["batch"] == 2
+    assert found[0]["fit"]["margin_bytes"] > 0
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        (["--model", "tiny", "--gpu-memory", "24"], "'24' is not a size; give one such as 24GiB"),
+        (["--model", "no/such/thing", "--gpu-memory", "24GiB"], "--model no/such/thing"),
+        (["--model", "tiny", "--gpu-memory", "24GiB", "--batch", "0"], "'0' is not a whole number from 1 up"),
+    ],
+)
+def test_bad_input_gets_one_line(capsys, given, words):
+    with pytest.raises(SystemExit) as left:
+        plan.main(given)
+    assert left.value.code == 2
+    assert words in capsys.readouterr().err.splitlines()[-1]
+
+
+# ---- operations ------------------------------------------------------------------------------------------
+
+
+class _Counting(Ledger):
+    total = 0
+
+    def _result(self, func, args, kwargs):
+        self.total += flops(func, args)
+        return super()._result(func, args, kwargs)
+
+
+def test_operations_are_counted_as_torchs_own_counter_counts_them():
+    """Forward and backward, of two linear layers with and without a bias, and a batched product."""
+    model = torch.nn.Sequential(torch.nn.Linear(8, 16), torch.nn.Linear(16, 4, bias=False))
+
+    def step():
+        hidden = model(torch.ones(5, 3, 8))
+        (hidden @ hidden.transpose(1, 2)).sum().backward()
+
+    with FlopCounterMode(display=False) as theirs:
+        step()
+    with _Counting("cpu") as ours:
+        step()
+
+    assert ours.total == theirs.get_total_flops() > 0
+
+
+def test_attention_counts_its_two_products_and_five_on_the_way_back():
+    query = torch.ones(2, 4, 32, 8, requires_grad=True)
+    with _Counting("cpu") as ours:
+        torch.nn.functional.scaled_dot_product_attention(query, query, query, is_causal=True).sum().backward()
+
+    assert ours.total == (2 + 5) * 2 * (2 * 4 * 32 * 32 * 8)
+
+
+# ---- --gpu-memory ----------------------------------------------------------------------------------------
+
+
+def _said(peak, reserved, gpu_memory):
+    one = make_record("lora", peak=peak)
+    one = one.model_copy(update={"memory": one.memory.model_copy(update={"reserved_bytes": reserved})})
+    return report.fit_words(fit.fit(one, fit.parse_size(gpu_memory)), gpu_memory)
+
+
+def test_the_answer_says_what_is_taken_and_what_is_left_or_lacking():
+    """8 GiB are 5 reserved, 1.31 outside, and 1.69 over: 21.1 %."""
+    assert _said(4 * GIB, 5 * GIB, "8GiB") == (
+        "fits on 8GiB: takes 6.31 GiB (5.00 GiB by the allocator, 1.31 GiB outside it), and leaves 1.69 GiB, 21.1%."
+    )
+    assert _said(9 * GIB, 10 * GIB, "8GiB").startswith("does not fit on 8GiB: takes 11.31 GiB")
+    assert "3.31 GiB too much, 41.4%" in _said(9 * GIB, 10 * GIB, "8GiB")
+    assert _said(6 * GIB, 7 * GIB, "8GiB").startswith("is tight on 8GiB: takes 8.31 GiB")
+
+
+def test_a_demo_answers_whether_it_fits(run_demo, tmp_path):
+    """--gpu-memory implies --for cuda."""
+    asked = ("--predict", "--model", "tiny", "--batch", "1", "--seq", "64", "--gpu-memory", "8GiB")
+    done = run_demo("lora.py", *asked, "--out", str(tmp_path))
+
+    assert done.returncode == 0, done.stderr
+    assert "lora: fits on 8GiB: takes" in done.stdout
+    assert "baseline: fits on 8GiB: takes" in done.stdout
+    assert "reserved by the allocator" in done.stdout
+    assert "what PyTorch's allocator would hold" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        (["--for", "cuda"], "--for: says what to predict; add --predict"),
+        (["--gpu-memory", "8GiB"], "--gpu-memory: says what to predict; add --predict"),
+        (["--predict", "--gpu-memory", "8"], "--gpu-memory: '8' is not a size; give one such as 24GiB"),
+        (["--predict", "--for", "tpu"], "--for: invalid choice: 'tpu'"),
+    ],
+)
+def test_a_demo_refuses_what_says_nothing(run_demo, given, words):
+    done = run_demo("lora.py", "--model", "tiny", *given)
+
+    assert done.returncode == 2
+    assert len(done.stderr.splitlines()) == 1
+    assert words in done.stderr
