@@ -179,10 +179,10 @@ def factor(finding: evidence.Finding) -> float:
 
 def with_other_numbers(records: Records, factors: dict[str, float], of: list[evidence.Finding]) -> Records:
     """Return the records with the number that a test asks for multiplied in these runs."""
-    changed = {}
+    known = {**records.by_id, **records.predictions}
     test = of[0].test
     for run, factor in factors.items():
-        content = json.loads(records.by_id[run].to_text())
+        content = json.loads(known[run].to_text())
         *path, name = LOSSES if test.metric in evidence.PAIRED else test.metric.split(".")
         part = content
         for step in path:
@@ -191,8 +191,11 @@ def with_other_numbers(records: Records, factors: dict[str, float], of: list[evi
         part |= {name: multiplied(part[name], factor) for name in names}
         memory = content["memory"]
         memory["ledger_peak_bytes"] = sum(memory["breakdown_at_peak"].values())
-        changed[run] = Record.model_validate_json(json.dumps(content))
-    return Records({**records.by_id, **changed})
+        known[run] = Record.model_validate_json(json.dumps(content))
+    return Records(
+        {run: known[run] for run in records.by_id},
+        predictions={run: known[run] for run in records.predictions},
+    )
 
 
 def multiplied(value: Any, factor: float) -> Any:
