@@ -1,8 +1,8 @@
 """What people use today to know beforehand: each tool's own figure for a training step, read as it is meant.
 
 - accelerate's `estimate-memory`, the column "Training using Adam" for mixed precision: the model, its
-  gradients and Adam's states, "for a batch size of 1". It knows neither adapters, nor quantized weights beside
-  trained ones, nor pure bf16; of activations nothing, whatever the batch and the length.
+  gradients and Adam's states, "for a batch size of 1". It knows neither adapters, nor quantized weights
+  beside trained ones, nor pure bf16; of activations nothing, whatever the batch and the length.
 - DeepSpeed's `estimate_zero2_model_states_mem_needs` and `estimate_zero3_model_states_mem_needs`, without
   offloading: "params, optim states and gradients" of all parameters of the model, frozen ones too. What is
   not sharded is asked for on one GPU. Stage 1 has no estimator. Activations and ZeRO's buckets are left out.
