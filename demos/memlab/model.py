@@ -39,6 +39,7 @@ _SIZES = {
     "num_hidden_layers": 10**4,
     "num_attention_heads": 10**5,
     "num_key_value_heads": 10**5,
+    "head_dim": 10**5,
 }
 """Fields of a configuration, and the largest value that is not taken for a mistake."""
 
@@ -64,9 +65,8 @@ class Source:
             with torch.device("meta"):
                 model: PreTrainedModel = AutoModelForCausalLM.from_config(self.config)
         except Exception as error:  # sizes that do not go together fail wherever they first meet
-            raise UsageError(
-                f"--model {self.label}: its configuration makes no model ({_first(error)})"
-            ) from None
+            why = _unknown_name(self.config, error) or _first(error)
+            raise UsageError(f"--model {self.label}: its configuration makes no model ({why})") from None
         return model
 
     def count_parameters(self) -> int:
@@ -175,7 +175,8 @@ def _check_sizes(name: str, config: PretrainedConfig) -> None:
     for field, most in _SIZES.items():
         size = getattr(config, field, None)
         if size is not None and not (type(size) is int and 0 < size <= most):
-            raise UsageError(f"--model {name}: {field} is {size!r}; a whole number from 1 to {most} can be")
+            written = config.attribute_map.get(field, field)  # as this family's files call it
+            raise UsageError(f"--model {name}: {written} is {size!r}; a whole number from 1 to {most} can be")
     heads = getattr(config, "num_attention_heads", None)
     shared = getattr(config, "num_key_value_heads", None)
     if heads and shared and heads % shared:
@@ -186,8 +187,18 @@ def _check_sizes(name: str, config: PretrainedConfig) -> None:
 
 
 def _first(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0][:200] if lines else type(error).__name__
+    """Return what the error says in one line; a line that ends in a colon has its point in the next one."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
+    return " ".join(lines[:2] if lines[0].endswith(":") else lines[:1])[:200]
+
+
+def _unknown_name(config: PretrainedConfig, error: Exception) -> str | None:
+    """Return a line that names the field whose value transformers has looked up in vain, or None."""
+    if isinstance(error, KeyError):
+        for field, value in config.to_dict().items():
+            if error.args[0] in (value.values() if isinstance(value, dict) else [value]):
+                return f"{field} names {error.args[0]!r}, which transformers does not know"
+    return None
 
 
 def _prepared(config: PretrainedConfig, setup: Setup) -> PretrainedConfig:
