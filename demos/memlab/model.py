@@ -7,6 +7,7 @@ import json
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +61,7 @@ class Source:
         """The name of the attention kernel."""
         return str(self.config._attn_implementation)
 
+    @cached_property
     def _without_memory(self) -> PreTrainedModel:
         try:
             with torch.device("meta"):
@@ -74,11 +76,11 @@ class Source:
 
         Raises UsageError when the configuration makes no model.
         """
-        return sum(parameter.numel() for parameter in self._without_memory().parameters())
+        return sum(parameter.numel() for parameter in self._without_memory.parameters())
 
     def check_linear_layers(self) -> None:
         """Raise UsageError when no layer but the output head is linear: adapters would stand nowhere."""
-        model = self._without_memory()
+        model = self._without_memory
         layers = (layer for layer in model.modules() if layer is not model.get_output_embeddings())
         if not any(isinstance(layer, torch.nn.Linear | Conv1D) for layer in layers):
             raise UsageError(
