@@ -195,6 +195,10 @@ def _check_prediction(setup: Setup) -> None:
 def _check_sharding(setup: Setup) -> None:
     if importlib.util.find_spec("deepspeed") is None:
         raise UsageError("ZeRO needs the package deepspeed, on Linux; pip install deepspeed")
+    if setup.predict and setup.for_ == "cuda":
+        raise UsageError(
+            "--for cuda: ranks are predicted as on a CPU alone; leave --for and --gpu-memory out"
+        )
     if setup.stage not in (0, 1, 2, 3):
         raise UsageError(f"--stage {setup.stage}: ZeRO has the stages 0, 1, 2 and 3")
     if setup.offload and setup.stage == 0:

@@ -169,3 +169,11 @@ def test_a_demo_refuses_what_says_nothing(run_demo, given, words):
     assert done.returncode == 2
     assert len(done.stderr.splitlines()) == 1
     assert words in done.stderr
+
+
+@pytest.mark.parametrize("given", [["--for", "cuda"], ["--gpu-memory", "8GiB"]])
+def test_ranks_are_not_predicted_for_cuda(run_demo, given):
+    done = run_demo("zero.py", "--predict", "--model", "tiny", *given)
+
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[0].endswith("leave --for and --gpu-memory out")
