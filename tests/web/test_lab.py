@@ -23,7 +23,7 @@ from steelyard.web import serve as serving
 from steelyard.web.database import db, migrate
 from steelyard.web.lab import Lab
 from steelyard.web.lab.queue import WAITING
-from web.lab_site import FAKE, WAITS, Visitor, is_alive, script, wait_until
+from web.lab_site import FAKE, WAITS, Visitor, is_alive, is_gone, script, wait_until
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="process groups")
 
@@ -313,7 +313,7 @@ def test_the_end_of_the_lab_ends_the_run_and_all_that_it_started(tmp_path):
         assert is_alive(pid) and is_alive(child)
 
     assert run.state == "cancelled"
-    assert not is_alive(pid) and not is_alive(child)
+    assert not is_alive(pid) and is_gone(child)
 
 
 # ---- the stream --------------------------------------------------------------------------------------------
@@ -392,7 +392,7 @@ def test_a_demo_that_is_killed_leaves_none_of_its_processes_behind(visitor, lab)
     wait_until(lab, run, lambda run: run.state == "failed")
     child = run.parts[0].points[1][1]
 
-    assert not is_alive(child)
+    assert is_gone(child)
 
 
 def test_what_the_demo_refuses_is_told_in_its_own_line(visitor, lab):
