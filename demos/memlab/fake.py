@@ -26,6 +26,10 @@ from torch._subclasses.fake_tensor import FakeTensorMode, unset_fake_temporarily
 from memlab.quick import QuickFakeTensorMode
 
 
+class UnseenKernelError(Exception):
+    """A kernel takes memory that nobody sees. Its text is one line for people."""
+
+
 @contextmanager
 def tensors() -> Iterator[FakeTensorMode]:
     """Let every tensor that is made inside the block be fake. Operators refuse real ones there."""
@@ -81,7 +85,7 @@ def _four_bits(data: torch.Tensor, *, module: Any, requires_grad: bool = False, 
     from bitsandbytes import functional
 
     if data.shape[-1] % 2:
-        raise NotImplementedError(
+        raise UnseenKernelError(
             f"bitsandbytes unpacks rows of {data.shape[-1]} weights by a kernel that it compiles first, and "
             "what that takes is out of sight; rows of an even number can be predicted"
         )

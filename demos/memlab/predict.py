@@ -184,6 +184,8 @@ class PredictedRun(Run):
             self._predict(build)
 
     def _ended_by(self, error: Exception) -> record.Record:
+        if isinstance(error, fake.UnseenKernelError):
+            return self.to_record("failed", f"cannot be predicted: {error}")
         if not isinstance(error, _NEEDS_NUMBERS):
             return super()._ended_by(error)
         # torch names the operator that asked, or says it in its first line.

@@ -17,10 +17,10 @@ import click
 import pytest
 from flask import Flask
 
-from steelyard.settings import Settings, SettingsError
+from steelyard.settings import SettingsError
 from steelyard.web import create_app
 from steelyard.web import serve as serving
-from steelyard.web.database import db, migrate
+from steelyard.web.database import db
 from steelyard.web.lab import Lab
 from steelyard.web.lab.queue import WAITING
 from web.lab_site import FAKE, WAITS, Visitor, is_alive, is_gone, script, wait_until
@@ -39,21 +39,8 @@ def lab(tmp_path: Path) -> Iterator[Lab]:
 
 
 @pytest.fixture
-def app(settings: Settings, lab: Lab) -> Iterator[Flask]:
-    app = create_app(replace(settings, demos=lab.demos), lab)
-    app.testing = True
-    migrate(app)
-    yield app
-    with app.app_context():
-        app.extensions["sqlalchemy"].engine.dispose()
-
-
-@pytest.fixture
-def visitor(app: Flask) -> Visitor:
-    """Somebody who has opened the link of the terminal."""
-    visitor = Visitor(app)
-    assert visitor.enter().status_code == 303
-    return visitor
+def app(lab_app: Flask) -> Flask:
+    return lab_app
 
 
 def pid_of(lab: Lab, run) -> int:

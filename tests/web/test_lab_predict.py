@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
-from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 
@@ -17,8 +16,6 @@ from memlab.record import Record
 from pages.world import visible
 from planned import SMALL
 from steelyard.settings import Settings
-from steelyard.web import create_app
-from steelyard.web.database import migrate
 from steelyard.web.lab import Lab
 from steelyard.web.lab.ask import MAX_CONFIG_BYTES
 from steelyard.web.lab.run import Run
@@ -45,7 +42,8 @@ def predicting(*records: Record) -> str:
 
 
 @pytest.fixture
-def lab(tmp_path: Path) -> Iterator[Lab]:
+def lab(tmp_path: Path, settings: Settings) -> Iterator[Lab]:
+    planned.publish(settings.results)
     found = next(one for one in planned.grid(SMALL) if one.technique == "lora")
     script(
         tmp_path / "demos",
@@ -58,22 +56,8 @@ def lab(tmp_path: Path) -> Iterator[Lab]:
 
 
 @pytest.fixture
-def app(settings: Settings, lab: Lab) -> Iterator[Flask]:
-    planned.publish(settings.results)
-    app = create_app(replace(settings, demos=lab.demos), lab)
-    app.testing = True
-    migrate(app)
-    yield app
-    with app.app_context():
-        app.extensions["sqlalchemy"].engine.dispose()
-
-
-@pytest.fixture
-def visitor(app: Flask) -> Visitor:
-    """Somebody who has opened the link of the terminal."""
-    visitor = Visitor(app)
-    assert visitor.enter().status_code == 303
-    return visitor
+def app(lab_app: Flask) -> Flask:
+    return lab_app
 
 
 def predict(visitor: Visitor, **fields: str) -> Run:
