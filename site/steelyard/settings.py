@@ -15,7 +15,8 @@ STEELYARD_PUBLIC                 `1`: strangers reach this site, so      `0`
                                  problems of files are not shown on it
 STEELYARD_HTTPS                  `1`: cookies travel only over https     as STEELYARD_PUBLIC
 STEELYARD_TRUSTED_HOSTS          host names this site answers to, with   the local machine's names; when
-                                 commas between                          public, it has to be set
+                                 commas between; `.example.org` is       public, it has to be set
+                                 all below it
 STEELYARD_PROXIES                how many proxies stand before the site; `0`
                                  each has to add to X-Forwarded-For
 STEELYARD_EDIT_URL               link to a line of a question's file;    none: the file is only named
@@ -48,7 +49,7 @@ from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
 PREFIX = "STEELYARD_"
-LOCAL_HOSTS = ("127.0.0.1", "localhost", "[::1]")
+LOCAL_HOSTS = ("127.0.0.1", "localhost")
 
 _PACKAGE = Path(__file__).resolve().parent
 _CHECKOUT = _PACKAGE.parents[1]

@@ -2,8 +2,9 @@
 
     python tests/bench/plan.py
 
-Each choice is asked once, when nothing of its answer is kept yet, on a GPU of 24 GB. Aim: under 50 ms at worst, without
-torch. The start is the reading of all records, with the grid of predictions and without.
+Each choice is asked once, when nothing of its answer is kept yet, on a GPU of 24 GB, the first of them as the first request
+to a site that was started as a server starts it. Aim: under 50 ms at worst, without torch. The start is the reading of all
+records, with the grid of predictions and without.
 """
 
 from __future__ import annotations
@@ -19,8 +20,8 @@ from urllib.parse import urlencode
 
 from steelyard import evidence
 from steelyard.settings import Settings
-from steelyard.web import create_app
 from steelyard.web.planning import shapes
+from steelyard.web.start import ready_app
 
 AIM_SECONDS = 0.05
 
@@ -44,7 +45,7 @@ def main() -> int:
             secret_key="a secret for the benchmark",
             trusted_hosts=("localhost",),
         )
-        app = create_app(settings)
+        app = ready_app(settings)
         client = app.test_client()
         grid = shapes(app.extensions["steelyard"].records)
         choices = [
@@ -52,7 +53,6 @@ def main() -> int:
             for shape in grid
             for arm, load in shape.cells
         ]
-        client.get("/plan?gpu=8")  # what every page needs once: the templates
         took = [seconds(lambda choice=choice: client.get(f"/plan?{choice}")) for choice in choices]
         plain = folder / "results"
         shutil.copytree(settings.results, plain, ignore=shutil.ignore_patterns("predictions", "validation"))
@@ -61,7 +61,7 @@ def main() -> int:
         shutil.rmtree(folder)
     print(
         f"/plan              {statistics.median(took) * 1e3:8.1f} ms in the median of {len(took)} choices, "
-        f"{max(took) * 1e3:.1f} ms at worst (aim < {AIM_SECONDS * 1e3:.0f} ms)"
+        f"{max(took) * 1e3:.1f} ms at worst, {took[0] * 1e3:.1f} ms the first (aim < {AIM_SECONDS * 1e3:.0f} ms)"
     )
     print(f"reading records    {with_grid * 1e3:8.1f} ms with the grid, {without * 1e3:.1f} ms without")
     return int("torch" in sys.modules)

@@ -97,6 +97,12 @@ def test_a_failure_of_the_pages_frame_still_gives_a_plain_page(settings, make_ap
         ({"secret_key": None}, "STEELYARD_SECRET_KEY is not set"),
         ({"secret_key": "short"}, "shorter than 16"),
         ({"trusted_hosts": ()}, "STEELYARD_TRUSTED_HOSTS is not set"),
+        (
+            {"trusted_hosts": ("localhost", "https://a.example")},
+            "names 'https://a.example', which is no host",
+        ),
+        ({"trusted_hosts": ("*",)}, "names '\\*', which is no host name"),
+        ({"trusted_hosts": ("..",)}, "names '..', which is no host name"),
     ],
 )
 def test_a_site_does_not_start_without_what_keeps_it_safe(settings, change, words):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import socket
 import sys
 import urllib.request
@@ -16,6 +17,7 @@ import pytest
 from steelyard.settings import LOCAL_HOSTS, Settings
 from steelyard.web import create_app
 from steelyard.web import serve as serving
+from steelyard.web.start import ready_app
 
 
 @pytest.fixture
@@ -70,6 +72,21 @@ def test_errors_of_question_files_are_told_at_the_start(local):
         pass
 
     assert [line for line in said if line.startswith("questions/basics/broken.en.md:1:1 E007")]
+
+
+@pytest.mark.parametrize("host", ["localhost", ".example.org", "quiz.example.org:8443", "学校.example"])
+def test_a_server_starts_with_nothing_left_to_load_and_little_for_the_garbage_collector(
+    settings, monkeypatch, host
+):
+    gc.unfreeze()
+    app = ready_app(replace(settings, trusted_hosts=(host, "localhost")))
+    frozen = gc.get_freeze_count()
+    gc.unfreeze()  # this process goes on
+    monkeypatch.setattr(app.jinja_loader, "get_source", None)
+    asked = app.test_client().get("/plan")
+
+    assert asked.status_code == 200
+    assert frozen > 0.9 * len(gc.get_objects())
 
 
 @pytest.fixture

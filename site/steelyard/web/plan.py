@@ -293,7 +293,12 @@ def fit_state(fit: Fit) -> str:
 @bp.app_template_global()
 def fit_words(fit: Fit) -> str:
     """Return an answer in one or two words."""
-    return {"yes": _("fits"), "tight": _("tight"), "no": _("does not fit")}[fit_state(fit)]
+    match fit_state(fit):
+        case "yes":
+            return _("fits")
+        case "tight":
+            return _("tight")
+    return _("does not fit")
 
 
 @bp.app_template_global()

@@ -11,8 +11,9 @@ from flask_limiter import Limiter
 from flask_limiter.util import get_remote_address
 from flask_wtf import CSRFProtect
 from werkzeug.middleware.proxy_fix import ProxyFix
+from werkzeug.wsgi import host_is_trusted
 
-from steelyard.settings import Settings
+from steelyard.settings import Settings, SettingsError
 from steelyard.web.learner import is_written, known_learner
 
 MAX_FORM_BYTES = 64 * 1024
@@ -105,7 +106,7 @@ drafts = _limited(DRAFTS, "drafts")
 def init_app(app: Flask, settings: Settings) -> None:
     app.config.from_mapping(
         SECRET_KEY=settings.secret_key,
-        TRUSTED_HOSTS=list(settings.trusted_hosts),
+        TRUSTED_HOSTS=_hosts(settings.trusted_hosts),
         MAX_CONTENT_LENGTH=MAX_FORM_BYTES,
         MAX_FORM_MEMORY_SIZE=MAX_FORM_BYTES,
         MAX_FORM_PARTS=MAX_FORM_PARTS,
@@ -133,3 +134,19 @@ def init_app(app: Flask, settings: Settings) -> None:
         if request.endpoint != "static":
             response.headers.setdefault("Cache-Control", "private, no-cache")
         return response
+
+
+def _hosts(trusted: tuple[str, ...]) -> list[str]:
+    """Return the names as they stand in an address (`xn--…`). Raises SettingsError for one that never can."""
+    found = []
+    for name in trusted:
+        try:
+            host = name.removeprefix(".").encode("idna").decode("ascii").lower()
+        except UnicodeError:
+            host = ""
+        if not host_is_trusted(host, [host]):
+            raise SettingsError(
+                f"STEELYARD_TRUSTED_HOSTS names {name!r}, which is no host name, such as quiz.example.org"
+            )
+        found.append(f".{host}" if name.startswith(".") else host)
+    return found

@@ -25,6 +25,7 @@ from steelyard.settings import Settings, SettingsError
 from steelyard.web import create_app
 from steelyard.web.database import migrate
 from steelyard.web.lab import Lab
+from steelyard.web.start import ready_app
 from steelyard.web.state import EXTENSION, State
 
 LOCAL = "127.0.0.1"
@@ -33,7 +34,9 @@ PORTS_TRIED = 50
 # Threads, since a browser may open a connection and send nothing, which would keep a worker without threads
 # from everybody else. Loaded before the fork, the application starts once and its questions are in memory
 # once; it holds no connection to a database yet that the workers could share (tests/web/test_serve.py).
-PRODUCTION = "gunicorn --preload --workers 4 --threads 4 --bind 0.0.0.0:8000 'steelyard.web:create_app()'"
+PRODUCTION = (
+    "gunicorn --preload --workers 4 --threads 4 --bind 0.0.0.0:8000 'steelyard.web.start:ready_app()'"
+)
 
 Say = Callable[[str], None]
 
@@ -119,7 +122,7 @@ def publish(questions: Path | None, say: Say) -> None:
 def prepare(settings: Settings, port: int, say: Say, demos: Lab | None = None) -> BaseWSGIServer:
     """Return the local server, listening, with its database up to date and its questions watched."""
     settings = settings.with_local_secret()
-    app = create_app(settings, demos)
+    app = ready_app(settings, demos)
     migrate(app)
     listener = _listen(port)
     host, found = listener.getsockname()[:2]
