@@ -12,7 +12,9 @@ import os
 import shlex
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -31,6 +33,8 @@ from memlab.setup import (
 
 if TYPE_CHECKING:
     from memlab.measure import Build
+
+_CORES = os.cpu_count() or 1
 
 
 def main(
@@ -156,7 +160,10 @@ def _run(script: Path, setup: Setup, seed: int, leave_out: Sequence[str]) -> Run
 
 
 def _run_all(runs: list[Run], setup: Setup, home: Path) -> list[record.Record]:
-    """Run one after the other, writing each record as soon as it is there."""
+    """Run one after the other, writing each record as soon as it is there.
+
+    Predictions, which measure no time and hardly take memory, run side by side.
+    """
     from rich.console import Console
     from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
@@ -167,29 +174,31 @@ def _run_all(runs: list[Run], setup: Setup, home: Path) -> list[record.Record]:
         TimeElapsedColumn(),
         TextColumn("{task.description}"),
     )
-    records = []
-    with Progress(*columns, console=Console(stderr=True)) as progress:
-        for run in runs:
-            task = progress.add_task("starting", name=f"{run.name}, seed {run.job.seed}", total=None)
 
-            def show(message: dict[str, Any], task: Any = task) -> None:
-                progress.update(
-                    task,
-                    description=STAGES[message["stage"]],
-                    completed=message["done"],
-                    total=message["of"],
-                )
+    def run_one(run: Run) -> list[record.Record]:
+        task = progress.add_task("starting", name=f"{run.name}, seed {run.job.seed}", total=None)
 
-            results = start(run, show)
-            result = results[0]
-            progress.update(task, description=outcome(result), completed=1, total=1)
-            records += results
-            # Only a result is published; a failure, or what this device has no use for, is for its owner.
-            published = setup.publish and result.status in ("ok", "oom")
-            folder = results_folder(result.device, home) if published else folder_for(setup, home)
-            for path in [one.write(folder) for one in results]:
-                progress.console.print(f"wrote {_short(path)}", highlight=False, markup=False, soft_wrap=True)
-    return records
+        def show(message: dict[str, Any]) -> None:
+            progress.update(
+                task,
+                description=STAGES[message["stage"]],
+                completed=message["done"],
+                total=message["of"],
+            )
+
+        results = start(run, show)
+        result = results[0]
+        progress.update(task, description=outcome(result), completed=1, total=1)
+        # Only a result is published; a failure, or what this device has no use for, is for its owner.
+        published = setup.publish and result.status in ("ok", "oom")
+        folder = results_folder(result.device, home) if published else folder_for(setup, home)
+        for path in [one.write(folder) for one in results]:
+            progress.console.print(f"wrote {_short(path)}", highlight=False, markup=False, soft_wrap=True)
+        return results
+
+    with Progress(*columns, console=Console(stderr=True)) as progress, ThreadPoolExecutor(_CORES) as pool:
+        every = pool.map(run_one, runs) if setup.predict else map(run_one, runs)
+        return list(chain.from_iterable(every))
 
 
 # ---- the child -------------------------------------------------------------------------------------------
@@ -232,6 +241,7 @@ def _child_that_predicts(
 ) -> None:
     """Predict and report to the parent; where ranks share the work, what each of them holds as well."""
     os.dup2(2, 1)
+    os.environ["TORCHDYNAMO_DISABLE"] = "1"  # bitsandbytes would load a compiler, for a second, to no use
     tell(stage="predict", done=0, of=1)
     try:
         from memlab import predict

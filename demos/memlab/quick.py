@@ -1,9 +1,10 @@
 """FakeTensorMode, with a short way for the operators that a training step is made of.
 
 torch's mode keys a cache by everything that could ever matter to an operator, which takes longer than most
-of them deserve. Here, views and matrix products are asked of their shape functions in C++ at once, and what
-works element by element on contiguous tensors of one type gives such a tensor again. Whatever is not so plain
-(constants, other devices, mixed types, odd strides) goes torch's own way.
+of them deserve. Here, views and matrix products are asked of their shape functions in C++ at once, what works
+element by element on contiguous tensors of one type gives such a tensor again, what makes a tensor needs only
+its size and type, and what fills one gives it back. Whatever is not so plain (constants, other devices, mixed
+types, odd strides) goes torch's own way.
 """
 
 from __future__ import annotations
@@ -27,8 +28,10 @@ _IN_CPP = {
         _aten.bmm.default,
         _aten.detach.default,
         _aten.expand.default,
+        _aten.linear.default,
         _aten.mm.default,
         _aten.permute.default,
+        _aten.reshape.default,
         _aten.slice.Tensor,
         _aten.t.default,
         _aten.transpose.int,
@@ -39,11 +42,16 @@ _IN_CPP = {
 _BINARY = frozenset(
     (
         *(_aten.add.Tensor, _aten.sub.Tensor, _aten.mul.Tensor, _aten.div.Tensor),
-        *(_aten.mul.Scalar, _aten.div.Scalar, _aten.silu_backward.default),
+        *(_aten.mul.Scalar, _aten.div.Scalar, _aten.pow.Tensor_Scalar, _aten.silu_backward.default),
     )
 )
 _CAST = _aten._to_copy.default
-_UNARY = frozenset((_aten.neg.default, _aten.rsqrt.default, _aten.silu.default))
+_UNARY = frozenset(
+    (_aten.abs.default, _aten.clone.default, _aten.neg.default, _aten.rsqrt.default, _aten.silu.default)
+)
+_MAKE = frozenset((_aten.empty.memory_format, _aten.zeros.default, _aten.ones.default))
+_MAKE_LIKE = frozenset((_aten.empty_like.default, _aten.zeros_like.default))
+_FILL = frozenset((_aten.fill_.Scalar, _aten.normal_.default, _aten.uniform_.default, _aten.zero_.default))
 
 
 class QuickFakeTensorMode(FakeTensorMode):
@@ -59,9 +67,12 @@ class QuickFakeTensorMode(FakeTensorMode):
         """Answer for one operator."""
         if func is DEVICE:
             return args[0].device
+        if func in _FILL and self._plain(args[0]):
+            return args[0]
+        kwargs = kwargs or {}
         answer = self._short_way(func, args, kwargs)
         if answer is None:
-            return super().__torch_dispatch__(func, types, args, kwargs or {})
+            return super().__torch_dispatch__(func, types, args, kwargs)
         with in_kernel_invocation_manager(self):
             made = answer()
         return self._fake(made)
@@ -86,28 +97,32 @@ class QuickFakeTensorMode(FakeTensorMode):
             same = _IN_CPP[func]
             plain = not kwargs and all(not isinstance(arg, torch.Tensor) or self._plain(arg) for arg in args)
             return (lambda: same(*args)) if plain else None
-        if func in _BINARY:
-            if kwargs or len(args) != 2:
-                return None
-            first, second = args
-            if not self._plain_float(first):
-                return None
-            shape = first.shape
-            if isinstance(second, torch.Tensor):
-                if not self._plain_float(second) or second.dtype is not first.dtype:
-                    return None
-                if second.shape != shape:
-                    shape = torch.broadcast_shapes(shape, second.shape)
-                    if shape not in (first.shape, second.shape):
-                        return None
-            elif not isinstance(second, int | float):
-                return None
-            return lambda: torch.empty(shape, dtype=first.dtype, device=_META)
+        if func in _MAKE and _only_type(kwargs):
+            return lambda: torch.empty(args[0], dtype=kwargs.get("dtype"), device=_META)
+        if func in _MAKE_LIKE and _only_type(kwargs) and self._plain(args[0]) and args[0].is_contiguous():
+            return _empty(args[0].shape, kwargs.get("dtype") or args[0].dtype)
+        if func in _BINARY and not kwargs:
+            return self._of_two(*args)
         if func in _UNARY and not kwargs and self._plain_float(args[0]):
-            return lambda: torch.empty(args[0].shape, dtype=args[0].dtype, device=_META)
-        if func is _CAST and _only_type(kwargs) and self._plain_float(args[0]):
-            return lambda: torch.empty(args[0].shape, dtype=kwargs["dtype"], device=_META)
+            return _empty(args[0].shape, args[0].dtype)
+        if func is _CAST and kwargs.get("dtype") and _only_type(kwargs) and self._plain_float(args[0]):
+            return _empty(args[0].shape, kwargs["dtype"])
         return None
+
+    def _of_two(self, first: Any, second: Any = None) -> Callable[[], torch.Tensor] | None:
+        if not self._plain_float(first):
+            return None
+        shape = first.shape
+        if isinstance(second, torch.Tensor):
+            if not self._plain(second) or not second.is_contiguous() or second.dtype is not first.dtype:
+                return None
+            if second.shape != shape:
+                shape = torch.broadcast_shapes(shape, second.shape)
+                if shape not in (first.shape, second.shape):
+                    return None
+        elif not isinstance(second, int | float):
+            return None
+        return _empty(shape, first.dtype)
 
     def _plain(self, tensor: torch.Tensor) -> bool:
         return (
@@ -123,11 +138,14 @@ class QuickFakeTensorMode(FakeTensorMode):
         )
 
 
+def _empty(shape: torch.Size, dtype: torch.dtype) -> Callable[[], torch.Tensor]:
+    return lambda: torch.empty(shape, dtype=dtype, device=_META)
+
+
 def _only_type(kwargs: Any) -> bool:
-    """Whether a cast changes the type and nothing else."""
-    stays = {"layout": torch.strided, "device": _CPU}
-    return (
-        bool(kwargs)
-        and "dtype" in kwargs
-        and all(name == "dtype" or kwargs[name] == stays.get(name) for name in kwargs)
+    """Whether no more than the type is chosen, of a tensor that lies contiguous on a CPU."""
+    stays = {"layout": torch.strided, "device": _CPU, "pin_memory": False}
+    return all(
+        name == "dtype" or value is None or (name in stays and value == stays[name])
+        for name, value in kwargs.items()
     )

@@ -5,10 +5,11 @@ A saving is a fraction of a baseline's bytes, and is never shown without that ba
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from rich import box
 from rich.console import Console
+from rich.measure import Measurement
 from rich.table import Table
 
 from memlab import fit, states
@@ -35,6 +36,10 @@ from memlab.record import KINDS, LOSS_WINDOW, Record
 from memlab.words import device_words, in_bytes, in_nats, in_percent, in_seconds, in_steps, in_thousands
 
 Row = tuple[str, Get, Callable[[float | None], str]]
+Columns = list[tuple[str, Group]]
+
+_WIDEST = 10_000
+"""More columns of text than any table wants."""
 
 
 def _rows(groups: Sequence[Group], lora: Group | None) -> list[Row]:
@@ -85,7 +90,9 @@ def show(
     earlier: Sequence[Record],
     console: Console | None = None,
 ) -> None:
-    """Print what was measured: one column a technique, and how the last compares with the first.
+    """Print what was measured: one column a technique, and of two how the second compares with the first.
+
+    Where there are more columns than the terminal is wide they go into several tables.
 
     `theirs` is the record of `--like`; it becomes the column to compare with. Among `earlier` records the
     baselines are sought that the technique may also be compared with, and LoRA's runs.
@@ -96,7 +103,8 @@ def show(
     if theirs is not None:
         columns = [("theirs", Group((theirs,))), ("yours", groups[0])]
     lora = lora_beside(groups[-1], grouped(earlier))
-    console.print(_table(columns, lora))
+    for table in _tables(columns, lora, console):
+        console.print(table)
     if lora is not None:
         console.print(
             f"LoRA's final loss is {in_nats(lora.median(loss_of))}, of earlier runs with {lora.adapters} and "
@@ -160,7 +168,23 @@ def _name(group: Group, groups: Sequence[Group]) -> str:
     return group.technique if len(twins) == 1 else f"{group.technique} {group.first.setup.precision}"
 
 
-def _table(columns: list[tuple[str, Group]], lora: Group | None) -> Table:
+def _tables(columns: Columns, lora: Group | None, console: Console) -> Iterator[Table]:
+    """Share the columns out among as many tables as the width asks for."""
+    rows = _rows([group for _, group in columns], lora)
+    compares = len(columns) == 2
+    while columns:
+        fitting = len(columns)
+        while fitting > 1 and _width(_table(columns[:fitting], rows, compares), console) > console.width:
+            fitting -= 1
+        yield _table(columns[:fitting], rows, compares and fitting == 2)
+        columns = columns[fitting:]
+
+
+def _width(table: Table, console: Console) -> int:
+    return Measurement.get(console, console.options.update(width=_WIDEST), table).maximum
+
+
+def _table(columns: Columns, rows: Sequence[Row], compares: bool) -> Table:
     first = columns[0][1]
     setup = first.first.setup
     precisions = " and ".join(dict.fromkeys(group.precision for _, group in columns))
@@ -173,16 +197,16 @@ def _table(columns: list[tuple[str, Group]], lora: Group | None) -> Table:
     table.add_column("")
     for name, _ in columns:
         table.add_column(name, justify="right")
-    if len(columns) > 1:
+    if compares:
         table.add_column("change", justify="right")
-    for name, get, words in _rows([group for _, group in columns], lora):
+    for name, get, words in rows:
         values = [group.median(get) for _, group in columns]
         if all(value is None for value in values):
             continue
         cells = [words(value) for value in values]
-        if len(columns) > 1:
-            whole = columns[0][1].status == columns[-1][1].status == "ok"
-            cells.append(in_percent(change(values[-1], values[0]) if whole else None))
+        if compares:
+            whole = columns[0][1].status == columns[1][1].status == "ok"
+            cells.append(in_percent(change(values[1], values[0]) if whole else None))
         table.add_row(name, *cells, style="bold" if name == "peak memory" else None)
         if name == "peak memory":
             table.add_row(
