@@ -1,4 +1,7 @@
-"""The grid of predictions, `demos/results/predictions/<shape>.jsonl`: a predicted record a line. No torch."""
+"""The grid of predictions, `demos/results/predictions/<shape>.jsonl`: a predicted record a line. No torch.
+
+The site reads them (`steelyard.evidence`), line by line, and names those that are no records.
+"""
 
 from __future__ import annotations
 
@@ -8,25 +11,6 @@ from pathlib import Path
 from memlab.record import STEPS, Record
 
 SUFFIX = ".jsonl"
-
-
-def read(folder: Path) -> list[Record]:
-    """Return the records of all files of `folder`, in the order of their names and lines.
-
-    Raises OSError, or ValueError with the file and the line that holds no record.
-    """
-    return [one for path in sorted(folder.glob(f"*{SUFFIX}")) for one in read_file(path)]
-
-
-def read_file(path: Path) -> list[Record]:
-    """Return the records of one file. Raises OSError, or ValueError with the line that holds no record."""
-    records = []
-    for number, line in enumerate(path.read_bytes().splitlines(), start=1):
-        try:
-            records.append(Record.model_validate_json(line))
-        except ValueError as error:
-            raise ValueError(f"{path.name}:{number}: is no record ({str(error).splitlines()[0]})") from None
-    return records
 
 
 def write_file(path: Path, records: Iterable[Record]) -> None:

@@ -18,8 +18,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "demos"))
 
-from memlab.grid import ARMS  # noqa: E402
-from memlab.predict import predict  # noqa: E402
+from memlab.grid import ARMS
+from memlab.predict import predict
 
 AIM_SECONDS = {"llama-3.1-8b": 5, "gpt-3-175b": 20}
 AIM_BYTES = 2_000_000_000

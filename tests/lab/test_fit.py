@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from memlab import fit, predictions
+from memlab import fit
 from memlab.fit import GIB, OUTSIDE_BYTES, Ranks
 from memlab.record import Breakdown, Record
 from records import make_record
@@ -154,25 +154,3 @@ def test_no_number_of_gpus_is_enough_where_activations_alone_are_too_much():
 def test_what_cannot_be_worked_out_is_refused(one, why):
     with pytest.raises(ValueError, match=why):
         fit.smallest_ranks(one, 24 * GIB)
-
-
-# ---- the files of the grid -------------------------------------------------------------------------------
-
-
-def test_predictions_are_read_as_they_were_written_in_one_order(tmp_path):
-    records = [
-        _qlora(6 * GIB, rest=GIB, batch=batch, seq=seq) for seq, batch in ((2048, 1), (512, 4), (512, 1))
-    ]
-    predictions.write_file(tmp_path / "b.jsonl", records)
-    predictions.write_file(tmp_path / "a.jsonl", records[:1])
-
-    found = predictions.read(tmp_path)
-
-    assert found == [records[0], records[2], records[0], records[1]]
-
-
-def test_a_line_that_is_no_record_is_named(tmp_path):
-    (tmp_path / "a.jsonl").write_text('{"technique": "lora"}\n')
-
-    with pytest.raises(ValueError, match=r"a\.jsonl:1: is no record"):
-        predictions.read(tmp_path)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from memlab import grid, predict, predictions, scripts, shapes
+from memlab.record import Record
 from memlab.setup import Setup
 
 CELLS = [
@@ -14,6 +16,10 @@ CELLS = [
     for batch, seq in ((1, 64), (3, 128), (1, 64))
 ]
 FOLDER = scripts.HOME / "results" / "predictions"
+
+
+def read(path: Path) -> list[Record]:
+    return [Record.model_validate_json(line) for line in path.read_bytes().splitlines()]
 
 
 @pytest.mark.parametrize(("technique", "arm"), grid.ARMS)
@@ -38,13 +44,13 @@ def test_a_length_that_the_model_cannot_read_has_no_prediction():
 def test_what_is_there_is_left_alone(tmp_path, monkeypatch):
     monkeypatch.setattr(grid, "ARMS", grid.ARMS[1:2])
     monkeypatch.setattr(grid, "BATCHES", (1,))
-    monkeypatch.setattr(grid, "LENGTHS", (64, 128))
+    monkeypatch.setattr(grid, "LENGTHS", (128, 64))
     (tmp_path / "llama-3.1-70b.jsonl").write_text("")
 
     grid.main(["--out", str(tmp_path), "--shapes", "smollm2-135m", "llama-3.1-70b"])
 
     assert (tmp_path / "llama-3.1-70b.jsonl").read_text() == ""
-    found = predictions.read(tmp_path)
+    found = read(tmp_path / "smollm2-135m.jsonl")
     assert [(one.setup.batch, one.setup.seq) for one in found] == [(1, 64), (1, 128)]
     assert {one.setup.model for one in found} == {"smollm2-135m"}
     assert {one.memory.reserved_bytes is None for one in found} == {False}
@@ -55,7 +61,7 @@ def test_what_is_there_is_left_alone(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("path", sorted(FOLDER.glob("*")), ids=lambda path: path.name)
 def test_a_published_file_is_of_a_shape_and_holds_every_cell_once(path):
-    records = predictions.read_file(path)
+    records = read(path)
     cells = [(r.technique, r.setup.precision, r.setup.step, r.setup.batch, r.setup.seq) for r in records]
     lengths = {r.setup.seq for r in records}
 
