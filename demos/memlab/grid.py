@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from memlab import predictions, record, scripts, shapes
+from memlab import predictions, quiet, record, scripts, shapes
 from memlab.predict import predict_steps
 from memlab.setup import Setup, UsageError
 
@@ -41,6 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, default=home, metavar="DIR", help="default: %(default)s")
     parser.add_argument("--shapes", nargs="*", default=shapes.names(), choices=shapes.names(), metavar="NAME")
     options = parser.parse_args(arguments)
+    quiet.libraries()
     for name in options.shapes:
         path = options.out / f"{name}{predictions.SUFFIX}"
         if path.exists():

@@ -11,16 +11,20 @@ from __future__ import annotations
 
 import argparse
 import json
+import multiprocessing
+import os
+import signal
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from typing import Any
 
 from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from memlab import fit, record
+from memlab import fit, quiet, record
 from memlab.arguments import check_model
 from memlab.fit import Fit
 from memlab.grid import ARMS, BATCHES, LENGTHS
@@ -49,9 +53,8 @@ class Option:
 
     @property
     def name(self) -> str:
-        """The technique, with its step and the baseline's precision."""
-        setup = self.record.setup
-        return f"{self.record.technique} {setup.step or setup.precision}"
+        """The technique, with the stack's step or the baseline's precision."""
+        return _name(self.record.technique, self.record.setup)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -61,10 +64,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
         setup = Setup(model=options.model, random_init=False, predict=True, for_="cuda")
         check_model(setup)
         gpu_bytes = fit.parse_size(options.gpu_memory)
-        found, refused = search(setup, gpu_bytes, options.batch, options.seq, tell=_tell)
+        workers = min(os.cpu_count() or 1, len(ARMS))
+        with multiprocessing.get_context("spawn").Pool(workers, _begin) as pool:
+            found, refused = search(setup, gpu_bytes, options.batch, options.seq, each=pool.imap, tell=_tell)
     except (UsageError, ValueError) as error:
         sys.stderr.write(f"plan: {error}\n")
         raise SystemExit(2) from None
+    except KeyboardInterrupt:
+        sys.stderr.write("plan: stopped\n")
+        raise SystemExit(130) from None
     if options.json:
         print(json.dumps([_to_json(one) for one in found], indent=1))
     else:
@@ -77,34 +85,52 @@ def search(
     gpu_bytes: int,
     batches: Sequence[int] = BATCHES,
     lengths: Sequence[int] = LENGTHS,
+    *,
+    each: Callable[..., Iterable[Any]] = map,
     tell: Callable[[str], None] = lambda line: None,
 ) -> tuple[list[Option], list[str]]:
     """Return what fits, ranked within each length, and a line for each technique or length that does not.
 
-    Of the batches of a technique at one length, the largest that fits is returned. Raises UsageError.
+    Of the batches of a technique at one length, the largest that fits is returned. `each` maps a function
+    over the techniques, in their order; a pool of processes has such a map. Raises UsageError.
     """
-    found, refused = [], []
-    for technique, arm in ARMS:
-        cells = [
-            replace(setup, batch=batch, seq=seq, precision=arm.precision, step=arm.step)
-            for seq in sorted(lengths)
-            for batch in sorted(batches)
-        ]
-        name = f"{technique} {arm.step or arm.precision}"
+    found: list[Option] = []
+    refused: list[str] = []
+    arm_search = partial(_search_arm, setup, gpu_bytes, sorted(batches), sorted(lengths))
+    for name, fitting, lines in each(arm_search, ARMS):
         tell(name)
-        with Steps(technique, cells) as steps:
-            for seq in sorted(lengths):
-                if not steps.reads(seq):
-                    refused.append(f"{name}, {seq} tokens: the model reads fewer")
-                    continue
-                options = list(_ascending(steps, [one for one in cells if one.seq == seq], gpu_bytes))
-                fitting = [one for one in options if one.fit.fits]
-                if fitting:
-                    found.append(fitting[-1])
-                elif options:
-                    lacking = in_bytes(-options[0].fit.margin_bytes)
-                    refused.append(f"{name}, {seq} tokens: even batch {min(batches)} lacks {lacking}")
+        found += fitting
+        refused += lines
     return sorted(found, key=_rank), refused
+
+
+def _search_arm(
+    setup: Setup, gpu_bytes: int, batches: list[int], lengths: list[int], arm: tuple[str, Setup]
+) -> tuple[str, list[Option], list[str]]:
+    """Return the name of a technique, what of it fits, and a line for each length at which nothing does."""
+    technique, own = arm
+    setup = replace(setup, precision=own.precision, step=own.step)
+    cells = [replace(setup, batch=batch, seq=seq) for seq in lengths for batch in batches]
+    name = _name(technique, setup)
+    found, refused = [], []
+    with Steps(technique, cells) as steps:
+        for seq in lengths:
+            if not steps.reads(seq):
+                refused.append(f"{name}, {seq} tokens: the model reads fewer")
+                continue
+            options = list(_ascending(steps, [one for one in cells if one.seq == seq], gpu_bytes))
+            fitting = [one for one in options if one.fit.fits]
+            if fitting:
+                found.append(fitting[-1])
+            elif options:
+                lacking = in_bytes(-options[0].fit.margin_bytes)
+                refused.append(f"{name}, {seq} tokens: even batch {min(batches)} lacks {lacking}")
+    return name, found, refused
+
+
+def _name(technique: str, setup: Setup | record.Setup) -> str:
+    """Return the technique with what tells it from another one: its step, or the baseline's precision."""
+    return f"{technique} {setup.step or setup.precision}" if technique in ("stack", "baseline") else technique
 
 
 def _rank(one: Option) -> tuple[int, float, int]:
@@ -150,8 +176,14 @@ def _whole(text: str) -> int:
     return int(text)
 
 
+def _begin() -> None:
+    """Make a process of the pool ready: quiet, and Ctrl-C is for the one that started it."""
+    quiet.libraries()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
 def _tell(line: str) -> None:
-    sys.stderr.write(f"predicting {line}\n")
+    sys.stderr.write(f"predicted {line}\n")
 
 
 def _to_json(one: Option) -> dict[str, Any]:
@@ -201,9 +233,9 @@ def _table(options: Sequence[Option], model: str, gpu_memory: str) -> Table:
             one.name,
             str(one.record.setup.batch),
             in_bytes(one.fit.needed_bytes),
-            f"{in_bytes(one.fit.margin_bytes)} ({one.fit.margin:.0%})",
+            in_bytes(one.fit.margin_bytes),
             f"×{one.flops_per_token / cheapest:.2f}",
-            f"{learning.trainable_parameters:,}" if learning else "–",
+            f"{learning.trainable_parameters / 1e6:,.1f} M" if learning else "–",
         )
     return table
 

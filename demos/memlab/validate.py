@@ -11,15 +11,13 @@ from __future__ import annotations
 
 import argparse
 import importlib.metadata
-import logging
 import os
 import shlex
 import sys
 import time
-import warnings
 from pathlib import Path
 
-from memlab import comparison, drawn, origin, readme, validation
+from memlab import comparison, drawn, origin, quiet, readme, validation
 from memlab.setup import results_folder
 from memlab.validation import Row, Validation
 from memlab.words import in_bytes
@@ -96,15 +94,12 @@ def _show(result: Validation) -> None:
 def _validate(seed: int) -> Validation:
     os.environ["KINETO_LOG_LEVEL"] = "6"  # above all there are: the profiler has lines to say each time
     import torch
-    import transformers
 
     from memlab import hardware
     from memlab.weigh import weigh
 
     torch.set_num_threads(1)  # small models gain nothing from more, and some kernels hold a buffer for each
-    transformers.utils.logging.set_verbosity_error()
-    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
-    warnings.simplefilter("ignore")  # of libraries, about kernels that they would rather use
+    quiet.libraries()
     plan, begun = drawn.draw(seed), time.monotonic()
     rows = []
     for number, one in enumerate(plan, 1):
