@@ -127,10 +127,10 @@ class Validation(BaseModel):
     rows: list[Row]
 
     def by_technique(self) -> dict[str, list[Row]]:
-        """Return the rows of each technique, those of the stack by its steps, sorted by name."""
+        """Return the rows of each technique, by step or stage where it has them, sorted by name."""
         found: dict[str, list[Row]] = {}
         for row in sorted(self.rows, key=lambda row: row.name):
-            found.setdefault(row.technique + (f" + {row.step}" if row.step else ""), []).append(row)
+            found.setdefault(row.name, []).append(row)
         return found
 
     @property
