@@ -15,6 +15,7 @@ import torch
 import transformers
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PretrainedConfig, PreTrainedModel
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
+from transformers.models.auto.modeling_auto import MODEL_FOR_MASKED_LM_MAPPING_NAMES
 from transformers.pytorch_utils import Conv1D
 
 from memlab import cache, shapes
@@ -127,6 +128,7 @@ def find(setup: Setup, config: PretrainedConfig | None = None) -> Source:
     """
     name, path = setup.model, Path(setup.model)
     if config is not None:
+        _check_causal(name, config)
         _check_sizes(name, config)
         return Source(name, _prepared(copy.deepcopy(config), setup), None, None)
     if name == "tiny":
@@ -139,10 +141,7 @@ def find(setup: Setup, config: PretrainedConfig | None = None) -> Source:
         config = AutoConfig.from_pretrained(where)
     except Exception as error:  # transformers' own checks of a configuration raise types of their own
         raise UsageError(f"--model {name}: its configuration cannot be used ({_first(error)})") from None
-    if type(config) not in AutoModelForCausalLM._model_mapping:
-        raise UsageError(
-            f"--model {name}: model_type {config.model_type} is no causal language model of transformers"
-        )
+    _check_causal(name, config)
     _check_sizes(name, config)
     label = name
     if name != BUNDLED and path.exists():  # a record is for other machines too, and holds no path of this one
@@ -170,6 +169,21 @@ def _refuse_own_code(name: str, path: Path) -> None:
         raise UsageError(
             f"--model {name}: auto_map asks to run code that comes with the model, which the lab does not; "
             f"choose a model_type that transformers knows, not {kind!r}"
+        )
+
+
+def _check_causal(name: str, config: PretrainedConfig) -> None:
+    """Refuse what does not predict the next token, encoders that could be made to among them."""
+    kind = config.model_type
+    if type(config) not in AutoModelForCausalLM._model_mapping:
+        raise UsageError(f"--model {name}: model_type {kind} is no causal language model of transformers")
+    decodes = config.is_encoder_decoder or any(
+        getattr(config, flag, False) for flag in ("is_decoder", "causal")
+    )
+    if kind in MODEL_FOR_MASKED_LM_MAPPING_NAMES and not decodes:
+        raise UsageError(
+            f"--model {name}: model_type {kind} is an encoder, which sees the tokens that it should predict, "
+            "unless its configuration sets is_decoder"
         )
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from transformers import LlamaConfig
+from transformers import BertConfig, LlamaConfig, T5Config
 
 from memlab import fake, measure, predict, scripts
 from memlab.record import STEPS, Record
@@ -199,6 +199,8 @@ def test_a_user_predicts_a_config(run_demo, tmp_path):
             "num_key_value_heads is 3, which does not divide num_attention_heads, 4",
         ),
         ({"model_type": "t5"}, "model_type t5 is no causal language model"),
+        ({"model_type": "roberta"}, "model_type roberta is an encoder, which sees the tokens"),
+        ({"model_type": "xlm"}, "model_type xlm is an encoder"),
         ({"model_type": "nobody", "auto_map": {"AutoConfig": "a.B"}}, "auto_map asks to run code"),
         ({"model_type": "nobody"}, "its configuration cannot be used"),
         ({"max_position_embeddings": 32}, "--seq 64: "),
@@ -212,6 +214,19 @@ def test_a_config_that_will_not_do_is_refused_in_one_line(tmp_path, changed, wor
     with pytest.raises(UsageError) as refused:
         predict.predict("lora", None, replace(SMALL, model=str(path)))
     assert words in str(refused.value) and "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize("config", [T5Config(), BertConfig()])
+def test_a_config_that_a_program_hands_over_is_looked_at_likewise(config):
+    with pytest.raises(UsageError, match=f"model_type {config.model_type} is "):
+        predict.predict("lora", config, SMALL)
+
+
+def test_an_encoder_that_is_made_a_decoder_is_predicted():
+    sizes = {"hidden_size": 64, "intermediate_size": 96, "num_hidden_layers": 2, "num_attention_heads": 4}
+    config = BertConfig(**sizes, vocab_size=512, is_decoder=True)
+
+    assert predict.predict("lora", config, SMALL).status == "ok"
 
 
 @pytest.mark.parametrize("family", FAMILIES)
