@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
@@ -95,6 +96,18 @@ def test_without_the_link_the_page_says_where_it_is_and_takes_nothing(app, lab):
 
     assert "open the link that the terminal shows" in page and 'name="config"' not in page
     assert response.status_code == 403
+    assert lab.predictions() == []
+
+
+def test_what_has_no_prediction_for_a_gpu_is_not_offered(visitor, lab):
+    """ZeRO's demo predicts its ranks as on a CPU alone, and refuses `--for cuda`."""
+    for name in ("qlora", "zero"):
+        (lab.demos / f"{name}.py").write_bytes((lab.demos / "lora.py").read_bytes())
+    form = visitor.client.get("/plan").text.partition('id="ask-technique"')[2].partition("</select>")[0]
+    response = visitor.post("/lab/predictions", technique="zero", config=CONFIG)
+
+    assert re.findall(r'value="(\w+)"', form) == ["lora", "qlora"]
+    assert response.status_code == 404
     assert lab.predictions() == []
 
 

@@ -19,6 +19,9 @@ MAX_CONFIG_BYTES = 32 * 1024
 ASKED = ("batch", "seq", "precision")
 """The options of a demo that the form has."""
 
+ON_RANKS = frozenset({"zero"})
+"""What is not asked for: what a rank takes on a GPU has no prediction."""
+
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}")
 
 

@@ -135,7 +135,7 @@ def start() -> Redirect | Page:
 def predict() -> Redirect | Page:
     """Queue the prediction of a model by its config.json, or say what is wrong with the form."""
     technique = request.form.get("technique", "")
-    if technique not in pages.techniques():
+    if technique not in asked_techniques():
         abort(404)
     lab = _lab()
     script = lab.demos / f"{technique}.py"
@@ -211,9 +211,9 @@ def run_predicted(run: Run) -> list[plan.Asked]:
 
 
 @bp.app_template_global()
-def technique_names() -> tuple[str, ...]:
-    """Return the demos' names, in the order in which they are best read."""
-    return pages.techniques()
+def asked_techniques() -> tuple[str, ...]:
+    """Return the techniques of which any model's prediction can be asked, in their order."""
+    return tuple(name for name in pages.techniques() if name not in ask.ON_RANKS)
 
 
 @bp.app_template_global()
