@@ -388,6 +388,7 @@ def test_what_the_demo_refuses_is_told_in_its_own_line(visitor, lab):
     wait_until(lab, run, lambda run: run.state == "refused")
 
     assert "lora.py: --ranks 9: no" in visitor.client.get(f"/lab/runs/{run.number}").text
+    assert [part.state for part in run.parts] == ["refused"]
 
 
 def test_a_script_that_does_not_say_what_it_accepts_closes_its_panel_only(visitor, lab):

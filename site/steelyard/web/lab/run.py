@@ -191,12 +191,11 @@ class Run:
         """Find out how the demo ended, and write the record that it could not write any more."""
         last = (said.strip().splitlines() or [""])[-1][:500]
         open_parts = [part for part in self.parts if part.began is not None and not part.ended]
-        if self._cancelled:
+        if self._cancelled or code == 2:
+            state, message = ("cancelled", None) if self._cancelled else ("refused", last)
             for part in open_parts:
-                part.state, part.ended = "cancelled", True
-            self._end("cancelled", None)
-        elif code == 2:
-            self._end("refused", last)
+                part.state, part.ended = state, True
+            self._end(state, message)
         elif open_parts or code not in (0, 1):
             how = f"killed by signal {-code}" if code < 0 else f"ended with status {code}"
             for part in open_parts:
