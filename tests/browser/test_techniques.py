@@ -20,7 +20,7 @@ RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "be
 SHARD = published.shard(2, 4)
 WORDS = {
     "en": {"chosen": "time per step", "waterfall": "+ 4-bit weights", "rank": "4 ranks"},
-    "ja": {"chosen": "1ステップの時間", "waterfall": "+ 4ビットの重み", "rank": "4ランク"},
+    "ja": {"chosen": "1ステップの時間", "waterfall": "+ 4ビットの重み", "rank": "4プロセス"},
 }
 
 
