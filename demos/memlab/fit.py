@@ -16,7 +16,10 @@ from memlab.record import Record
 GIB = 1024**3
 
 GPU_SIZES = tuple(size * GIB for size in (8, 12, 16, 24, 32, 40, 48, 80))
-"""Sizes that GPUs are sold in, in bytes; a card that is sold as 24 GB carries 24 GiB."""
+"""Sizes that GPUs are sold in, in bytes; a card that is sold as 24 GB carries 24 GiB.
+
+PyTorch sees less: 79.15 GiB of 80 on an A100 (pytorch issue 111363), 23.65 of 24 (issue 35901).
+"""
 
 OUTSIDE_BYTES = 1343 * 1024**2
 """What a process holds on the GPU outside the allocator: the CUDA context and its kernels.

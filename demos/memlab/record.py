@@ -103,6 +103,11 @@ class Setup(_Part):
     stage: Annotated[int, Field(ge=0, le=3)] | None = Field(default=None, description="ZeRO stage")
     offload: bool = False
 
+    @property
+    def scale(self) -> float | None:
+        """What the adapters' product is multiplied by, alpha / rank; None where there are no adapters."""
+        return None if self.alpha is None or self.rank is None else self.alpha / self.rank
+
     def without_seed(self) -> dict[str, Any]:
         """Return the fields as a dictionary, without the seed: runs that agree here are repeats."""
         return self.model_dump(exclude={"seed"})

@@ -201,6 +201,7 @@ def test_any_model_is_predicted_by_its_config_and_shown_like_one_of_the_grid(
         expect(found.locator("td.fit-yes")).to_have_count(8)
         expect(found).to_contain_text("The peak comes in the")
         expect(found.locator(".command")).to_contain_text("python demos/lora.py")
+        expect(found.get_by_role("button", name="Copy")).to_be_visible()
         look(page, "a prediction")
 
         ask(page, seq="512")

@@ -82,6 +82,14 @@ def test_a_metric_can_be_chosen(lab: World, metric: str, cells: list[str] | None
         assert rows(html)["lora, mixed"] == cells
 
 
+def test_a_metric_that_the_work_does_not_have_gives_way_to_the_peak(lab: World) -> None:
+    """So that the form says what the page shows."""
+    html = lab.client().get("/compare", query_string={"metric": "memory.reserved_bytes"}).text
+
+    assert chosen(html, "metric") == "peak memory"
+    assert 'id="result" class="first-capital">peak memory<' in html
+
+
 def test_a_setup_can_be_chosen_and_only_its_runs_are_shown(lab: World) -> None:
     client = lab.client()
     offered = options(client.get("/compare").text, "setup")

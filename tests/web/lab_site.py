@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import html
 import json
 import re
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
+from urllib.parse import urljoin
 
 from flask import Flask
 from flask.testing import FlaskClient
@@ -97,6 +99,24 @@ class Visitor:
             text = chunk.decode() if isinstance(chunk, bytes) else chunk
             if text.startswith("data: "):
                 yield json.loads(text.removeprefix("data: "))
+
+
+def broken_links(visitor: Visitor, page: TestResponse) -> list[str]:
+    """Return the links of a page that lead nowhere, as a browser resolves them from the page's address."""
+    found = {html.unescape(url) for url in re.findall(r'<a [^>]*href="([^"]+)"', page.text)}
+    resolved = {urljoin(page.request.path, url).partition("#")[0] for url in found if url[0] != "#"}
+    own = sorted(url for url in resolved if url.startswith("/"))
+    assert own
+    return [url for url in own if visitor.client.get(url).status_code >= 400]
+
+
+def raises(error: Exception) -> Callable[..., NoReturn]:
+    """Return a function that raises this error, whatever it is given."""
+
+    def raising(*_given: object, **_named: object) -> NoReturn:
+        raise error
+
+    return raising
 
 
 def wait_until(lab: Lab, run: Run, reached: Callable[[Run], bool]) -> None:

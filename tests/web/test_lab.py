@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 import urllib.error
@@ -17,13 +18,13 @@ import click
 import pytest
 from flask import Flask
 
-from steelyard.settings import SettingsError
+from steelyard.settings import SettingsError, project_data
 from steelyard.web import create_app
 from steelyard.web import serve as serving
 from steelyard.web.database import db
 from steelyard.web.lab import Lab
 from steelyard.web.lab.queue import WAITING
-from web.lab_site import FAKE, WAITS, Visitor, is_alive, is_gone, script, wait_until
+from web.lab_site import FAKE, WAITS, Visitor, broken_links, is_alive, is_gone, raises, script, wait_until
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="process groups")
 
@@ -58,7 +59,7 @@ def test_without_the_option_there_is_no_panel_and_no_address(settings, make_app)
 
     assert 'id="run"' not in client.get("/techniques/lora").text
     assert client.get("/lab/open?token=x").status_code == 404
-    assert client.post("/lab/runs").status_code in (400, 404)
+    assert client.post("/lab/runs").status_code == 404
     assert "connect-src" not in client.get("/techniques/lora").headers["Content-Security-Policy"]
 
 
@@ -272,6 +273,25 @@ def test_a_waiting_run_can_be_cancelled_and_never_starts(visitor, lab):
     assert second.state == "cancelled" and second.parts == []
 
 
+def test_a_page_that_refuses_a_form_leads_to_pages_and_not_to_the_forms_address(visitor):
+    page = visitor.post("/lab/runs", technique="lora", batch="none")
+
+    assert page.status_code == 400
+    assert not [url for url in broken_links(visitor, page) if url.startswith("/lab")]
+
+
+def test_what_goes_wrong_before_a_run_begins_ends_that_run_alone(visitor, lab, monkeypatch):
+    """Such as a disk without room for its log."""
+    with monkeypatch.context() as full:
+        full.setattr("tempfile.TemporaryFile", raises(OSError("no space left on device")))
+        run = visitor.start("baseline")
+        wait_until(lab, run, lambda run: run.state == "failed")
+    after = visitor.start("baseline")
+    wait_until(lab, after, lambda run: run.state == "done")
+
+    assert run.message == "OSError: no space left on device"
+
+
 def test_a_full_queue_says_so(visitor, lab):
     pid_of(lab, visitor.start("lora"))
     for _ in range(WAITING):
@@ -301,6 +321,17 @@ def test_the_end_of_the_lab_ends_the_run_and_all_that_it_started(tmp_path):
 
     assert run.state == "cancelled"
     assert not is_alive(pid) and is_gone(child)
+
+
+def test_the_page_of_a_run_on_ranks_is_shown_beside_a_lab_too(settings, visitor):
+    """Both call the states of what they show by names of their own."""
+    (path, *_others) = sorted((project_data() / "demos" / "results" / "cpu").glob("zero-*.json"))
+    (settings.results / "cpu").mkdir(exist_ok=True)
+    shutil.copy(path, settings.results / "cpu")
+    visitor.client.application.extensions["steelyard"].live_records.refresh()
+    page = visitor.client.get(f"/runs/cpu/{path.stem}")
+
+    assert page.status_code == 200 and "master weights, fp32" in page.text
 
 
 # ---- the stream --------------------------------------------------------------------------------------------

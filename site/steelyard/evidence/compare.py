@@ -67,12 +67,8 @@ def _follows(one: Difference, a: Record, b: Record, chosen: set[str]) -> bool:
     if name == "lr":  # each side at the rate that suits it, unless the rate is all in which they differ
         return a.technique != b.technique or bool(chosen)
     if name == "alpha":  # it goes with the rank where both are scaled alike
-        return "rank" in chosen and _scale(a.setup) == _scale(b.setup)
+        return "rank" in chosen and a.setup.scale == b.setup.scale
     return "precision" in chosen and name in _OF_PRECISION
-
-
-def _scale(setup: Setup) -> float | None:
-    return None if setup.alpha is None or setup.rank is None else setup.alpha / setup.rank
 
 
 def tuned(groups: Iterable[Group]) -> tuple[tuple[Group, tuple[float, ...]], ...]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 
 from flask import Blueprint, render_template, request
 from flask_babel import ngettext
@@ -16,7 +15,8 @@ from steelyard.web.charts.curves import Rates, curves, curves_chart, rates
 from steelyard.web.charts.draw import Arm, Chart
 from steelyard.web.charts.memory import peak_chart
 from steelyard.web.languages import language
-from steelyard.web.state import Same, state
+from steelyard.web.remember import remembered
+from steelyard.web.state import state
 from steelyard.web.tables import PEAK, Overview, overview
 from steelyard.web.wording import work_words
 from steelyard.web.works import HELD_OUT, Work, apart, labels, works
@@ -59,7 +59,8 @@ class Comparison:
 @bp.get("/compare")
 def show() -> str:
     """Compare the arms of one work. What the address asks for in vain is answered by the first there is."""
-    found = works(state().records)
+    records = state().records  # once: they may be read anew at any moment
+    found = works(records)
     devices = {_device(work): work.first.device for work in found}
     asked = next((work for work in found if work.key == request.args.get("setup")), None)
     device = request.args.get("device")
@@ -67,36 +68,41 @@ def show() -> str:
         device = _device(asked) if asked else next(iter(devices), None)
     there = [work for work in found if _device(work) == device]
     work = asked if asked in there else next(iter(there), None)
+    offered = _metrics(work) if work else ()
     metric = request.args.get("metric")
-    metric = metric if metric in METRICS else PEAK
+    metric = metric if metric in offered else PEAK
     return render_template(
         "compare/show.html",
         devices=devices,
         device=device,
         choices=_choices(there),
         metric=metric,
-        comparison=_compared(Same(state().records), work.key, metric, language()) if work else None,
+        comparison=_compared(records, work.key, metric, language()) if work else None,
     )
 
 
-@lru_cache(maxsize=32)
-def _compared(records: Same[Records], key: str, metric: str, language: str) -> Comparison:
-    found = works(records.value)
+@remembered(32)
+def _compared(records: Records, key: str, metric: str, language: str) -> Comparison:
+    found = works(records)
     work = next(work for work in found if work.key == key)
-    metrics = tuple(path for path in METRICS if any(median(group, path) is not None for group in work.groups))
     shown = [group for group, _rates in tuned(work.groups)]
     others = sorted(
         ((other, apart(work, other)) for other in found if other is not work), key=lambda pair: len(pair[1])
     )
     return Comparison(
         work,
-        metrics,
+        _metrics(work),
         _peaks(shown, work) if metric == PEAK else bar_chart(shown, work, metric, "bar-"),
         overview(work.groups, work),
         curves_chart(curves(work), "curve-"),
         rates(work),
         tuple(others[:CLOSEST]),
     )
+
+
+def _metrics(work: Work) -> tuple[str, ...]:
+    """Return what the page can compare of this work: what its runs have."""
+    return tuple(path for path in METRICS if any(median(group, path) is not None for group in work.groups))
 
 
 def _peaks(shown: Sequence[Group], work: Work) -> Chart | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
 
 from steelyard.evidence import Group, Records, tuned
 from steelyard.web.cells import STEP
@@ -14,7 +13,8 @@ from steelyard.web.charts.memory import peak_chart, timeline_chart
 from steelyard.web.charts.ranks import ranks_chart
 from steelyard.web.charts.waterfall import STACK, steps, waterfall_chart
 from steelyard.web.languages import language
-from steelyard.web.state import Same, state
+from steelyard.web.remember import remembered
+from steelyard.web.state import state
 from steelyard.web.tables import FEW, Overview, Table, furthest, overview, tables
 from steelyard.web.works import Work, labels, works_of
 
@@ -44,12 +44,12 @@ class Figures:
 
 def figures(technique: str) -> Figures | None:
     """Return what the page of a technique shows; None if it was not measured."""
-    return _figures(technique, Same(state().records), language())
+    return _figures(state().records, technique, language())
 
 
-@lru_cache(maxsize=32)
-def _figures(technique: str, records: Same[Records], language: str) -> Figures | None:
-    own = works_of(technique, records.value)
+@remembered(32)
+def _figures(records: Records, technique: str, language: str) -> Figures | None:
+    own = works_of(technique, records)
     if not own:
         return None
     head = own[0]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
-
 from flask import Blueprint, render_template
 
 from steelyard.bank.checks import contradictions
@@ -12,6 +10,7 @@ from steelyard.evidence import Records
 from steelyard.web import clock
 from steelyard.web.filters import scale_low
 from steelyard.web.learner import tallies_by_quiz
+from steelyard.web.remember import remembered
 from steelyard.web.review import due
 from steelyard.web.savings import savings
 from steelyard.web.state import Same, state
@@ -32,11 +31,11 @@ def index() -> str:
         due=len(due(clock.now())),
         savings=map,
         low=scale_low([0.0, *(finding.value or 0.0 for saving in map for finding in saving.findings)]),
-        problems=() if state().settings.public else _problems(Same(bank), Same(state().records)),
+        problems=() if state().settings.public else _problems(state().records, Same(bank)),
     )
 
 
-@lru_cache(maxsize=1)
-def _problems(bank: Same[Bank], records: Same[Records]) -> tuple[Problem, ...]:
+@remembered(1)
+def _problems(records: Records, bank: Same[Bank]) -> tuple[Problem, ...]:
     """Return what the owner of the files has to mend: what cannot be read, and what the evidence refutes."""
-    return tuple(sorted({*bank.value.problems, *contradictions(bank.value, records.value)}))
+    return tuple(sorted({*bank.value.problems, *contradictions(bank.value, records)}))

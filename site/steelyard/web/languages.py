@@ -29,8 +29,12 @@ def theme() -> str:
 
 
 def here(**changes: str) -> str:
-    """Return the address of this page with some of its arguments changed."""
-    return f"{request.script_root}{quote(request.path)}?{urlencode({**request.args.to_dict(), **changes})}"
+    """Return the address of this page with some of its arguments changed.
+
+    A page that answers a form may have another address than the form: then it says so in `g.shown_at`.
+    """
+    path = g.get("shown_at", f"{request.script_root}{quote(request.path)}")
+    return f"{path}?{urlencode({**request.args.to_dict(), **changes})}"
 
 
 def init_app(app: Flask) -> None:

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
-from urllib.parse import urlencode
 
-from flask import Blueprint, render_template, request
+from flask import Blueprint, render_template, request, url_for
 from flask_babel import gettext as _
 
 from memlab.fit import GPU_SIZES, Fit, Ranks
@@ -18,7 +16,8 @@ from steelyard.web.charts.draw import Chart
 from steelyard.web.charts.load import load_chart
 from steelyard.web.languages import language
 from steelyard.web.planning import Cell, Load, Shape, arm_key, gigabytes, shapes
-from steelyard.web.state import Same, state
+from steelyard.web.remember import remembered
+from steelyard.web.state import state
 from steelyard.web.trusting import Table, Trust, tables, trust
 from steelyard.web.wording import kind_words
 from steelyard.web.works import labels
@@ -93,7 +92,7 @@ def show() -> str:
     return render_template(
         "plan/show.html",
         plan=_planned(
-            Same(records),
+            records,
             shape.name,
             _chosen("technique", shape.arms),
             load,
@@ -117,10 +116,10 @@ def _chosen(name: str, offered: Iterable[str]) -> str:
     )
 
 
-@lru_cache(maxsize=32)
-def _planned(records: Same[Records], model: str, arm: str, load: Load, gpu: str, language: str) -> Plan:
-    (shape,) = (shape for shape in shapes(records.value) if shape.name == model)
-    validations = records.value.validations
+@remembered(32)
+def _planned(records: Records, model: str, arm: str, load: Load, gpu: str, language: str) -> Plan:
+    (shape,) = (shape for shape in shapes(records) if shape.name == model)
+    validations = records.validations
     names = shape.labels()
     trusted = {key: trust(group.first, validations) for key, group in shape.arms.items()}
 
@@ -269,7 +268,7 @@ def counted(values: Iterable[int]) -> list[tuple[int, str]]:
 def plan_url(shape: Shape, held: Held) -> str:
     """Return the address of another choice."""
     chosen = {"model": shape.name, "technique": held.arm, **held.load._asdict(), "gpu": held.gpu}
-    return f"?{urlencode(chosen)}"
+    return url_for("plan.show", **chosen)
 
 
 @bp.app_template_global()
@@ -334,4 +333,8 @@ def trust_words(trust: Trust | None) -> str:
     }
     if trust.on_gpu:
         return _("%(median)s in the median of %(n)s runs on a GPU, at worst %(worst)s", **words)
-    return _("%(median)s in the median of %(n)s runs on a CPU, at worst %(worst)s", **words)
+    return _(
+        "%(median)s in the median of %(n)s runs on a CPU, at worst %(worst)s; "
+        "the allocator's share has not been measured yet",
+        **words,
+    )

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property
 from typing import NamedTuple
 
 from memlab.fit import GIB, Fit, Ranks, fit, smallest_ranks
 from memlab.record import Record
 from steelyard.evidence import Group, Records
-from steelyard.web.state import Same
+from steelyard.web.remember import remembered
 from steelyard.web.works import labels, order
 
 
@@ -102,15 +102,11 @@ class Shape:
         return found
 
 
+@remembered(1)
 def shapes(records: Records) -> tuple[Shape, ...]:
     """Return every model of the grid, the smallest first."""
-    return _shapes(Same(records))
-
-
-@lru_cache(maxsize=4)
-def _shapes(records: Same[Records]) -> tuple[Shape, ...]:
     found: dict[str, dict[tuple[str, Load], Cell]] = {}
-    for id, record in records.value.predictions.items():
+    for id, record in records.predictions.items():
         if record.setup.rank_index is None:
             load = Load(record.setup.batch, record.setup.seq)
             found.setdefault(id.split("/")[1], {})[arm_key(record), load] = Cell(id, record)

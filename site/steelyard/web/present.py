@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import partial
 
 from markupsafe import Markup
 
@@ -15,6 +15,7 @@ from steelyard.bank.prose import numbers
 from steelyard.evidence import Finding, Judgement, Records
 from steelyard.store import Edition, Seat
 from steelyard.web.database import db
+from steelyard.web.remember import remembered
 from steelyard.web.render import render
 from steelyard.web.state import judgements, state
 
@@ -59,29 +60,28 @@ def pinned(seat: Seat) -> Edition:
 
 def shown(edition: Edition, language: str) -> Shown:
     """Return an edition's question in this language, ready for a page."""
-    return _shown(_Key(edition, language, state().records))
+    return _shown(state().records, _Key(edition, language))
 
 
 class _Key:
-    """What a rendered question depends on: content by digest, language, and records by identity."""
+    """What a rendered question depends on beside the records: content by digest, and language."""
 
-    def __init__(self, edition: Edition, language: str, records: Records) -> None:
+    def __init__(self, edition: Edition, language: str) -> None:
         self.edition = edition
         self.language = language
-        self.records = records
         self._equal = (edition.digest, language)
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Key) and other._equal == self._equal and other.records is self.records
+        return isinstance(other, _Key) and other._equal == self._equal
 
     def __hash__(self) -> int:
         return hash(self._equal)
 
 
-@lru_cache(maxsize=KEPT)
-def _shown(key: _Key) -> Shown:
+@remembered(KEPT)
+def _shown(records: Records, key: _Key) -> Shown:
     question = key.edition.question(key.language)
-    found = judgements(question.claims, key.records)
+    found = judgements(question.claims, records)
     language = question.language
 
     made = numbers(question)

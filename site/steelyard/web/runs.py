@@ -13,11 +13,11 @@ from steelyard.web.charts.memory import peak_chart, timeline_chart
 from steelyard.web.charts.ranks import STATES, kept, paper, state_words
 from steelyard.web.numbers import per_parameter
 from steelyard.web.state import state
-from steelyard.web.works import arm_words
+from steelyard.web.works import arm_words, rank_words
 
 bp = Blueprint("runs", __name__)
 
-for helper in (kept, paper, per_parameter, state_words):
+for helper in (kept, paper, per_parameter, rank_words, state_words):
     bp.add_app_template_global(helper)
 
 

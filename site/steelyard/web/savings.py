@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 from memlab.record import STEPS
 from steelyard.bank.model import Claim, Test
 from steelyard.evidence import Finding, Records, judge
-from steelyard.web.state import Same, state
+from steelyard.web.remember import remembered
+from steelyard.web.state import state
 
 REFERENCE = "baseline"
 
@@ -32,18 +32,18 @@ class Saving:
 
 def savings() -> tuple[Saving, ...]:
     """Return the techniques that records decide, the greatest saving first."""
-    return _savings(Same(state().records))
+    return _savings(state().records)
 
 
-@lru_cache(maxsize=2)
-def _savings(records: Same[Records]) -> tuple[Saving, ...]:
-    techniques = {group.first.technique for group in records.value.groups} - {REFERENCE}
+@remembered(1)
+def _savings(records: Records) -> tuple[Saving, ...]:
+    techniques = {group.first.technique for group in records.groups} - {REFERENCE}
     found = []
     for technique in sorted(techniques):
         test = Test(
             of={"technique": technique}, against={"technique": REFERENCE}, take="saving", within=(0, None)
         )
-        judgement = judge(Claim(id="saving", says=technique, tests=(test,)), records.value)
+        judgement = judge(Claim(id="saving", says=technique, tests=(test,)), records)
         decided = [finding for finding in judgement.findings if finding.value is not None]
         if not decided:
             continue

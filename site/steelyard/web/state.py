@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Generic, TypeVar
 
 from flask import current_app
@@ -14,6 +13,7 @@ from steelyard.bank.model import Bank, Claim
 from steelyard.evidence import Judgement, Records
 from steelyard.live import Live
 from steelyard.settings import Settings
+from steelyard.web.remember import remembered
 
 EXTENSION = "steelyard"
 
@@ -51,7 +51,7 @@ def state() -> State:
 def judgements(claims: tuple[Claim, ...], records: Records | None = None) -> dict[str, Judgement]:
     """Return the judgement of each claim, by the claim's id, in the order of the claims."""
     records = state().records if records is None else records
-    return {claim.id: _judge(_Key(claim, records)) for claim in claims}
+    return {claim.id: _judge(records, _Key(claim)) for claim in claims}
 
 
 class Same(Generic[T]):
@@ -68,19 +68,18 @@ class Same(Generic[T]):
 
 
 class _Key:
-    """A claim before one set of records, told apart by identity: such a set is never changed in place."""
+    """A claim as the key of a cache: its parts cannot be hashed."""
 
-    def __init__(self, claim: Claim, records: Records) -> None:
+    def __init__(self, claim: Claim) -> None:
         self.claim = claim
-        self.records = records
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Key) and self.records is other.records and self.claim == other.claim
+        return isinstance(other, _Key) and self.claim == other.claim
 
     def __hash__(self) -> int:
-        return hash((id(self.records), self.claim.id, self.claim.says))
+        return hash((self.claim.id, self.claim.says))
 
 
-@lru_cache(maxsize=2048)
-def _judge(key: _Key) -> Judgement:
-    return evidence.judge(key.claim, key.records)
+@remembered(2048)
+def _judge(records: Records, key: _Key) -> Judgement:
+    return evidence.judge(key.claim, records)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 
 from flask_babel import gettext as _
 
@@ -12,7 +11,7 @@ from steelyard.evidence import Difference, Group
 from steelyard.web.cells import STEP, cell, changed, median
 from steelyard.web.charts.draw import Arm
 from steelyard.web.languages import language
-from steelyard.web.state import Same
+from steelyard.web.remember import remembered
 from steelyard.web.wording import metric_words
 from steelyard.web.works import HELD_OUT, Work, labels, plain_label
 
@@ -117,13 +116,13 @@ def furthest(found: Sequence[Table]) -> tuple[Table, ...]:
 
 def tables(technique: str, work: Work) -> tuple[Table, ...]:
     """Return a table for each of a technique's repeats in a work."""
-    return _tables(technique, Same(work), language())
+    return _tables(work, technique, language())
 
 
-@lru_cache(maxsize=256)
-def _tables(technique: str, work: Same[Work], language: str) -> tuple[Table, ...]:
-    own = work.value.of(technique)
-    pairs = [(group, work.value.reference(group)) for group in own]
+@remembered(64)
+def _tables(work: Work, technique: str, language: str) -> tuple[Table, ...]:
+    own = work.of(technique)
+    pairs = [(group, work.reference(group)) for group in own]
     shown = list({group.ids: group for group in (*own, *(pair[0] for _, pair in pairs if pair))}.values())
     name = dict(zip((group.ids for group in shown), labels(shown), strict=True))
     found = []

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 
 from flask_babel import gettext as _
 
@@ -13,7 +12,7 @@ from memlab.validation import TOOLS, Figure, Row, Summary, Validation, summary
 from steelyard.evidence import Records
 from steelyard.web import numbers
 from steelyard.web.cards import title
-from steelyard.web.state import Same
+from steelyard.web.remember import remembered
 from steelyard.web.wording import step_words
 
 
@@ -49,11 +48,11 @@ def trust(record: Record, validations: Sequence[Validation]) -> Trust | None:
     return None
 
 
-@lru_cache(maxsize=8)
-def tables(records: Same[Records], language: str) -> tuple[Table, ...]:
+@remembered(8)
+def tables(records: Records, language: str) -> tuple[Table, ...]:
     """Return a table for each device on which predictions were compared with measurements, a GPU's first."""
     found = []
-    for one in sorted(records.value.validations, key=lambda one: one.device.kind != "cuda"):
+    for one in sorted(records.validations, key=lambda one: one.device.kind != "cuda"):
         groups = [(row_words(rows[0]), rows) for rows in one.by_technique().values()]
         groups.append((_("together"), one.rows))
         found.append(

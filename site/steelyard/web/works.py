@@ -10,11 +10,11 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property
 from typing import Any
 
 from flask_babel import gettext as _
-from flask_babel import ngettext
+from flask_babel import ngettext, pgettext
 
 from memlab.record import STEPS, TECHNIQUE_FIELDS, Record, Setup
 from steelyard.bank.model import place
@@ -22,7 +22,7 @@ from steelyard.evidence import Difference, Group, Records, differences, tuned
 from steelyard.web import numbers
 from steelyard.web.cards import title
 from steelyard.web.pages import BASELINE
-from steelyard.web.state import Same
+from steelyard.web.remember import remembered
 from steelyard.web.wording import rate_words, step_words
 
 DEVICES = ("cuda", "cpu", "fake")
@@ -82,15 +82,11 @@ class Work:
         return None
 
 
+@remembered(1)
 def works(records: Records) -> tuple[Work, ...]:
     """Return every work: on a GPU first, and there the one first in which most techniques were measured."""
-    return _works(Same(records))
-
-
-@lru_cache(maxsize=4)
-def _works(records: Same[Records]) -> tuple[Work, ...]:
     found: dict[str, list[Group]] = {}
-    for group in records.value.groups:
+    for group in records.groups:
         found.setdefault(repr(_setting(group.first)), []).append(group)
     made = [Work(tuple(sorted(groups, key=order))) for groups in found.values()]
     return tuple(
@@ -143,7 +139,7 @@ def _label(group: Group, alike: Sequence[Group]) -> str:
         telling = ["step", *(field for field in telling if field not in TECHNIQUE_FIELDS)]
     elif setup.stage is not None:
         telling = ["stage", *(field for field in telling if field not in ("stage", "ranks"))]
-    if "rank" in telling and len({_scale(other.first.setup) for other in alike}) == 1:
+    if "rank" in telling and len({other.first.setup.scale for other in alike}) == 1:
         telling = [field for field in telling if field != "alpha"]  # it goes with the rank
     told = [field for field in _TOLD if field in telling]
     told += [field for field in telling if field not in _TOLD]
@@ -153,15 +149,16 @@ def _label(group: Group, alike: Sequence[Group]) -> str:
     return name
 
 
-def _scale(setup: Setup) -> float | None:
-    return None if setup.alpha is None or setup.rank is None else setup.alpha / setup.rank
-
-
 def arm_words(setup: Setup) -> str:
     """Return all that tells an arm apart within its work, for the page of one run."""
-    rank = setup.rank_index
     told = [_told(setup, field) for field in _TOLD]
-    return " · ".join(filter(None, [*told, None if rank is None else _("rank %(rank)s", rank=rank)]))
+    return " · ".join(filter(None, [*told, rank_words(setup)]))
+
+
+def rank_words(setup: Setup) -> str | None:
+    """Return which of several ranks a record is of; None where it is of all of them."""
+    index = setup.rank_index
+    return None if index is None else pgettext("one of several processes", "rank %(index)s", index=index)
 
 
 def _told(setup: Setup, field: str) -> str | None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
-
 from flask import render_template
 
 from steelyard.bank.checks import check
@@ -12,6 +10,7 @@ from steelyard.evidence import Records
 from steelyard.store import classes, results
 from steelyard.web.database import db
 from steelyard.web.instructor.guard import bp, who
+from steelyard.web.remember import remembered
 from steelyard.web.state import Same, state
 
 
@@ -24,10 +23,10 @@ def overview() -> str:
         groups=classes.groups_of(db.session, who()),
         quizzes=list(bank.quizzes.values()),
         attempts=results.attempts_by_quiz(db.session),
-        problems=_problems(Same(bank), Same(state().records)),
+        problems=_problems(state().records, Same(bank)),
     )
 
 
-@lru_cache(maxsize=1)
-def _problems(bank: Same[Bank], records: Same[Records]) -> tuple[Problem, ...]:
-    return tuple(sorted(check(bank.value, records.value)))
+@remembered(1)
+def _problems(records: Records, bank: Same[Bank]) -> tuple[Problem, ...]:
+    return tuple(sorted(check(bank.value, records)))

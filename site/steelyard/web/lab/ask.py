@@ -32,31 +32,32 @@ def words(script: Path, form: Mapping[str, str], text: str, out: Path) -> list[s
     no JSON object or has a value that the demo would not take; DemoError as `options.options` does.
     """
     chosen = arguments([option for option in options(script) if option.name in ASKED], form)
-    path = _kept(_config(text), out)
+    path = _kept(*_config(text), out)
     return ["--predict", "--for", "cuda", "--model", str(path), *chosen]
 
 
-def _config(text: str) -> dict[str, object]:
+def _config(text: str) -> tuple[dict[str, object], str]:
+    """Return what was sent, and the same written anew: it is read as JSON, no more."""
     if not text.strip():
         raise OptionError(_("Paste a config.json, or choose its file."))
     if len(text.encode()) > MAX_CONFIG_BYTES:
         raise OptionError(_("The config.json is longer than %(most)s bytes.", most=MAX_CONFIG_BYTES))
     try:
         config = json.loads(text, parse_constant=_refuse)
+        kept = json.dumps(config, indent=1, sort_keys=True)
     except (ValueError, RecursionError) as error:
         raise OptionError(_("This is not JSON: %(error)s.", error=str(error)[:200])) from None
     if not isinstance(config, dict):
         raise OptionError(_("This is no config.json: it holds no object with fields."))
-    return config
+    return config, kept
 
 
 def _refuse(name: str) -> NoReturn:
     raise ValueError(name)
 
 
-def _kept(config: dict[str, object], out: Path) -> Path:
-    """Write the configuration anew under a name of its own: what was sent is read as JSON, no more."""
-    kept = json.dumps(config, indent=1, sort_keys=True)
+def _kept(config: dict[str, object], kept: str, out: Path) -> Path:
+    """Write the configuration under a name of its own."""
     kind = str(config.get("model_type"))
     name = kind if _NAME.fullmatch(kind) else "model"
     path = out / "configs" / f"{name}-{hashlib.sha256(kept.encode()).hexdigest()[:8]}.json"

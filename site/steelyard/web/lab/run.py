@@ -12,7 +12,6 @@ import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from threading import Event, Thread, Timer
 from typing import IO, Any
@@ -77,7 +76,6 @@ class Run:
     parts: list[Part] = field(default_factory=list)
     records: dict[str, Record] = field(default_factory=dict)
     """What it wrote, by the name of the file."""
-    asked: datetime = field(default_factory=lambda: datetime.now(UTC))
     version: int = 0
     """Goes up with every change."""
     _process: subprocess.Popen[str] | None = None
@@ -124,13 +122,13 @@ class Run:
 
         `change` calls the method that it is given, with what follows, under the lock.
         """
-        with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as log:
-            try:
+        try:
+            with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as log:
                 self._follow(log, change)
-            except Exception as error:
-                _log.exception("the run of %s could not be followed", self.script.name)
-                reason = f"{type(error).__name__}: {error}"[:300]
-                change(self._end, "failed", reason)
+        except Exception as error:
+            _log.exception("the run of %s could not be followed", self.script.name)
+            reason = f"{type(error).__name__}: {error}"[:300]
+            change(self._end, "failed", reason)
 
     def _follow(self, log: IO[str], change: Callable[..., None]) -> None:
         environment = {name: value for name, value in os.environ.items() if not name.startswith(SECRETS)}

@@ -141,7 +141,7 @@ def predict() -> Redirect | Page:
     script = lab.demos / f"{technique}.py"
     sent = request.files.get("file")
     try:
-        text = sent.read().decode() if sent else request.form.get("config", "")
+        text = sent.read().decode("utf-8-sig") if sent else request.form.get("config", "")
         run = lab.submit(script, ask.words(script, request.form, text, lab.out))
     except UnicodeDecodeError:
         return _ask_again(_("The file is no text in UTF-8."), 400)
@@ -219,7 +219,7 @@ def asked_techniques() -> tuple[str, ...]:
 @bp.app_template_global()
 def run_words(name: str) -> str:
     """Return how a run's state, or that of one of its parts, is called."""
-    return state_words()[name]
+    return run_states()[name]
 
 
 @bp.app_template_global()
@@ -229,7 +229,7 @@ def run_before(run: Run) -> int:
 
 
 @bp.app_template_global()
-def state_words() -> dict[str, str]:
+def run_states() -> dict[str, str]:
     """Return what every state of a run, or of one of its parts, is called."""
     return {
         "queued": _("waiting for its turn"),
@@ -322,13 +322,19 @@ def _refused(why: str) -> tuple[str, int]:
 
 
 def _again(technique: str, trouble: str, status: int) -> Page:
-    g.lab_trouble = trouble, request.form.to_dict()
+    _shown_at(url_for("techniques.show", name=technique), trouble)
     return techniques.show(technique), status
 
 
 def _ask_again(trouble: str, status: int) -> Page:
-    g.lab_trouble = trouble, request.form.to_dict()
+    _shown_at(url_for("plan.show"), trouble)
     return plan.show(), status
+
+
+def _shown_at(url: str, trouble: str) -> None:
+    """Let the page that the answer shows know its own address, and what was wrong with the form."""
+    g.shown_at = url
+    g.lab_trouble = trouble, request.form.to_dict()
 
 
 def _to_panel(technique: str) -> Redirect:

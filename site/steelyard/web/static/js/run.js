@@ -82,7 +82,9 @@ function say(element, text) {
 // The site knows how to show what was found: its own page of the run takes the place of what was followed.
 async function finish(live) {
   const page = new DOMParser().parseFromString(await (await fetch(live.dataset.run)).text(), "text/html");
-  live.replaceWith(document.importNode(page.querySelector(".run-live"), true));
+  const found = document.importNode(page.querySelector(".run-live"), true);
+  live.replaceWith(found);
+  found.dispatchEvent(new Event("shown", { bubbles: true }));
 }
 
 document.querySelectorAll(".run-live[data-events]").forEach(follow);
