@@ -35,10 +35,6 @@ its own, so a training step has two.
 """
 
 
-class OutOfMemoryError(Exception):
-    """The GPU holds no room for a request, cached blocks given back or not."""
-
-
 @dataclass(slots=True, eq=False)
 class Block:
     """A stretch of a segment; its neighbours are those of the same segment."""
@@ -52,17 +48,16 @@ class Block:
 
 
 class Allocator:
-    """Serve requests as PyTorch's allocator does, on a GPU of `limit` bytes (None: of any size)."""
+    """Serve requests as PyTorch's allocator does, on a GPU with room for all of them."""
 
-    def __init__(self, limit: int | None = None) -> None:
-        self.allocated = self.reserved = self.max_allocated = self.max_reserved = self.retries = 0
-        self._limit = limit
+    def __init__(self) -> None:
+        self.allocated = self.reserved = self.max_allocated = self.max_reserved = 0
         self._top = 0
         # The free blocks of each pool, by size and then by address: the first large enough is the best.
         self._free: dict[bool, list[tuple[int, int, Block]]] = {True: [], False: []}
 
     def malloc(self, nbytes: int) -> Block:
-        """Return the block that serves a request of `nbytes`, at least 1. Raises OutOfMemoryError."""
+        """Return the block that serves a request of `nbytes`, at least 1."""
         size = _round_up(nbytes, MIN_BLOCK)
         block = self._best_free(size) or self._new_segment(size)
         rest = block.size - size
@@ -104,26 +99,11 @@ class Allocator:
             taken = SMALL_SEGMENT
         else:
             taken = LARGE_SEGMENT if size < MIN_LARGE else _round_up(size, ROUND_LARGE)
-        if self._limit is not None and self.reserved + taken > self._limit:
-            self._give_back()
-            self.retries += 1
-            if self.reserved + taken > self._limit:
-                raise OutOfMemoryError(
-                    f"{taken} bytes more than the {self.reserved} that are taken of {self._limit}"
-                )
         self.reserved += taken
         self.max_reserved = max(self.max_reserved, self.reserved)
         block = Block(self._top, taken, small)
         self._top += taken
         return block
-
-    def _give_back(self) -> None:
-        """Return the segments that are free as a whole to the GPU."""
-        for pool in self._free.values():
-            for _, _, block in list(pool):
-                if block.before is None and block.after is None:
-                    self._take(block)
-                    self.reserved -= block.size
 
     def _put(self, block: Block) -> None:
         block.free = True
@@ -174,15 +154,14 @@ def run(
     log: Log,
     *,
     states: Iterable[tuple[Any, int]] = (),
-    limit: int | None = None,
     workspace: int = WORKSPACE,
 ) -> Allocator:
     """Run the step again and again, as training does, until it takes nothing more from the GPU.
 
     `states` are the optimizer's: they come in the first step only. Returns the allocator, whose peak of
-    allocated bytes is that of the last step. Raises OutOfMemoryError where `limit` is not enough.
+    allocated bytes is that of the last step.
     """
-    allocator = Allocator(limit)
+    allocator = Allocator()
     kept = {key: allocator.malloc(nbytes) for key, nbytes in log.before if nbytes}
 
     def begin(phase: str) -> None:

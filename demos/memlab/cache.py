@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import os
-import shutil
 import sys
 import tempfile
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 _SUMS = "SHA256SUMS"
@@ -39,14 +39,26 @@ def folder(name: str, fill: Callable[[Path], None]) -> Path:
         fill(made)
         sums = [f"{sha256(path)}  {path.name}\n" for path in sorted(made.iterdir())]
         (made / _SUMS).write_text("".join(sums), encoding="utf-8")
-        if not _whole(target):
-            shutil.rmtree(target, ignore_errors=True)
-            try:
-                made.rename(target)
-            except OSError:
-                if not _whole(target):
-                    raise
+        _put(made, target)
     return target
+
+
+def _put(made: Path, target: Path) -> None:
+    """Move a folder to where nothing is, or something damaged. One that is whole is never touched."""
+    try:
+        made.rename(target)
+        return
+    except OSError:
+        if _whole(target):
+            return
+    # Others may do the same: whoever moves the damaged folder aside deletes what it has moved, and no more.
+    with suppress(FileNotFoundError):
+        target.rename(made.with_name("damaged"))
+    try:
+        made.rename(target)
+    except OSError:
+        if not _whole(target):
+            raise
 
 
 def sha256(path: Path) -> str:

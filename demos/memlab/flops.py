@@ -1,7 +1,8 @@
 """Floating-point operations of an operator, as torch's own counter (`torch.utils.flop_counter`) counts them.
 
 Matrix products and attention, a multiplication and an addition each for one; all else is small beside them.
-torch's counter is a dispatch mode of its own, and knows no attention on a CPU, whose fake tensors we use.
+torch's counter is a dispatch mode of its own, and knows neither the attention of a CPU, whose fake tensors we
+use, nor the products of experts.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from typing import Any
 import torch
 from torch.utils.flop_counter import (
     addmm_flop,
+    baddbmm_flop,
     bmm_flop,
     mm_flop,
     sdpa_backward_flop_count,
@@ -34,10 +36,18 @@ def _matmul(left: torch.Tensor, right: torch.Tensor) -> int:
     return 2 * left.numel() * right.shape[-1]
 
 
+def _grouped(left: torch.Tensor, right: torch.Tensor, *_: Any) -> int:
+    """Of experts: every row of `left` meets one matrix of `right`, whichever way they are grouped."""
+    groups = left.shape[0] if left.dim() == right.dim() == 3 else 1
+    return 2 * groups * left.shape[-2] * left.shape[-1] * right.shape[-1]
+
+
 _COUNTS: dict[Any, Any] = {
     _aten.mm.default: mm_flop,
     _aten.addmm.default: addmm_flop,
     _aten.bmm.default: bmm_flop,
+    _aten.baddbmm.default: baddbmm_flop,
+    _aten._grouped_mm.default: _grouped,
     # What bitsandbytes' kernels call comes as a whole: it was autograd that would have taken it apart.
     _aten.linear.default: _linear,
     _aten.matmul.default: _matmul,

@@ -62,6 +62,11 @@ class Source:
         """The name of the attention kernel."""
         return str(self.config._attn_implementation)
 
+    @property
+    def longest(self) -> int | None:
+        """How many tokens the model reads at once; None where its configuration sets no limit."""
+        return _longest(self.config)
+
     @cached_property
     def _without_memory(self) -> PreTrainedModel:
         try:
@@ -177,6 +182,11 @@ def _check_causal(name: str, config: PretrainedConfig) -> None:
     kind = config.model_type
     if type(config) not in AutoModelForCausalLM._model_mapping:
         raise UsageError(f"--model {name}: model_type {kind} is no causal language model of transformers")
+    if (text := config.get_text_config()) is not config:
+        raise UsageError(
+            f"--model {name}: model_type {kind} holds more than a language model; save its text_config, with "
+            f"model_type {text.model_type}, as a config.json of its own"
+        )
     decodes = config.is_encoder_decoder or any(
         getattr(config, flag, False) for flag in ("is_decoder", "causal")
     )
@@ -217,9 +227,14 @@ def _unknown_name(config: PretrainedConfig, error: Exception) -> str | None:
     return None
 
 
+def _longest(config: PretrainedConfig) -> int | None:
+    longest = getattr(config, "max_position_embeddings", None)
+    return longest if longest is not None and longest > 0 else None  # some say -1 for none
+
+
 def _prepared(config: PretrainedConfig, setup: Setup) -> PretrainedConfig:
     """Make the choices that are the same for every technique: no dropout, no cache, one attention kernel."""
-    longest = getattr(config, "max_position_embeddings", None)
+    longest = _longest(config)
     if longest is not None and setup.seq > longest:
         raise UsageError(
             f"--seq {setup.seq}: {setup.model} reads at most {longest} tokens; give --seq {longest} or less"

@@ -2,7 +2,8 @@
 
 Each difference has its source. What is not here is as on a CPU: operators save the same tensors for the
 backward pass, and give results of the same sizes. Not modelled, for want of a source: what a kernel takes and
-gives back within one operator, but for FlashAttention's backward pass; and bitsandbytes' fused product for
+gives back within one operator, but for FlashAttention-2's backward pass (on Hopper and Blackwell PyTorch may
+take cuDNN's attention instead); and bitsandbytes' fused product for
 few tokens, which has no unpacked weight in the forward pass.
 """
 
@@ -15,10 +16,13 @@ from typing import Any
 import torch
 from torch.overrides import TorchFunctionMode
 
+from memlab.fake import UnseenKernelError
 from memlab.flops import flops
 from memlab.ledger import Entry, Ledger
 
 _FLASH_BACKWARD = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward.default
+_ATTENTION_BY_HAND = torch.ops.aten._safe_softmax.default
+"""Where `scaled_dot_product_attention` has no fused kernel it takes this one, and keeps all scores."""
 _PAGED_ELEMENTS = 100_000
 
 
@@ -38,6 +42,11 @@ class CudaLedger(Ledger):
     def _result(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         if func.name().startswith("bitsandbytes::optimizer_update"):
             return None  # on CUDA one kernel that updates in place (bitsandbytes/backends/cuda/ops.py)
+        if func is _ATTENTION_BY_HAND:
+            raise UnseenKernelError(
+                "its attention has no fused kernel on a CPU, as with values of another width than keys; what "
+                "CUDA's kernel keeps is not modelled"
+            )
         self.flops += flops(func, args)
         return super()._result(func, args, kwargs)
 

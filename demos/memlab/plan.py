@@ -10,12 +10,16 @@ Among equal costs the larger batch comes first, as it keeps a GPU busier.
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import multiprocessing
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import redirect_stderr
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Any
@@ -64,19 +68,22 @@ def main(arguments: Sequence[str] | None = None) -> None:
         setup = Setup(model=options.model, random_init=False, predict=True, for_="cuda")
         check_model(setup)
         gpu_bytes = fit.parse_size(options.gpu_memory)
-        workers = min(os.cpu_count() or 1, len(ARMS))
-        with multiprocessing.get_context("spawn").Pool(workers, _begin) as pool:
-            found, refused = search(setup, gpu_bytes, options.batch, options.seq, each=pool.imap, tell=_tell)
+        workers, fresh = min(os.cpu_count() or 1, len(ARMS)), multiprocessing.get_context("spawn")
+        with ProcessPoolExecutor(workers, fresh, _begin) as pool:
+            found, left_out = search(setup, gpu_bytes, options.batch, options.seq, each=pool.map, tell=_tell)
     except (UsageError, ValueError) as error:
         sys.stderr.write(f"plan: {error}\n")
         raise SystemExit(2) from None
+    except BrokenProcessPool:
+        sys.stderr.write("plan: a process of its own was killed, most likely for lack of memory\n")
+        raise SystemExit(1) from None
     except KeyboardInterrupt:
         sys.stderr.write("plan: stopped\n")
         raise SystemExit(130) from None
     if options.json:
         print(json.dumps([_to_json(one) for one in found], indent=1))
     else:
-        _show(found, refused, options.model, options.gpu_memory)
+        _show(found, left_out, options.model, options.gpu_memory)
     raise SystemExit(0 if found else 1)
 
 
@@ -89,43 +96,39 @@ def search(
     each: Callable[..., Iterable[Any]] = map,
     tell: Callable[[str], None] = lambda line: None,
 ) -> tuple[list[Option], list[str]]:
-    """Return what fits, ranked within each length, and a line for each technique or length that does not.
+    """Return what fits, ranked within each length, and a line for each technique and length that is left out.
 
     Of the batches of a technique at one length, the largest that fits is returned. `each` maps a function
     over the techniques, in their order; a pool of processes has such a map. Raises UsageError.
     """
     found: list[Option] = []
-    refused: list[str] = []
+    left_out: list[str] = []
     arm_search = partial(_search_arm, setup, gpu_bytes, sorted(batches), sorted(lengths))
     for name, fitting, lines in each(arm_search, ARMS):
         tell(name)
         found += fitting
-        refused += lines
-    return sorted(found, key=_rank), refused
+        left_out += lines
+    return sorted(found, key=_rank), left_out
 
 
 def _search_arm(
     setup: Setup, gpu_bytes: int, batches: list[int], lengths: list[int], arm: tuple[str, Setup]
 ) -> tuple[str, list[Option], list[str]]:
-    """Return the name of a technique, what of it fits, and a line for each length at which nothing does."""
+    """Return the name of a technique, what of it fits, and a line for each length that is left out."""
     technique, own = arm
     setup = replace(setup, precision=own.precision, step=own.step)
     cells = [replace(setup, batch=batch, seq=seq) for seq in lengths for batch in batches]
     name = _name(technique, setup)
-    found, refused = [], []
-    with Steps(technique, cells) as steps:
+    found, left_out = [], []
+    # What the libraries say of a technique that a model cannot take is in the record's message.
+    with Steps(technique, cells) as steps, redirect_stderr(io.StringIO()):
         for seq in lengths:
-            if not steps.reads(seq):
-                refused.append(f"{name}, {seq} tokens: the model reads fewer")
-                continue
-            options = list(_ascending(steps, [one for one in cells if one.seq == seq], gpu_bytes))
-            fitting = [one for one in options if one.fit.fits]
-            if fitting:
-                found.append(fitting[-1])
-            elif options:
-                lacking = in_bytes(-options[0].fit.margin_bytes)
-                refused.append(f"{name}, {seq} tokens: even batch {min(batches)} lacks {lacking}")
-    return name, found, refused
+            best, why = _largest(steps, [one for one in cells if one.seq == seq], gpu_bytes)
+            if best is not None:
+                found.append(best)
+            else:
+                left_out.append(f"{name}, {seq} tokens: {why}")
+    return name, found, left_out
 
 
 def _name(technique: str, setup: Setup | record.Setup) -> str:
@@ -134,19 +137,26 @@ def _name(technique: str, setup: Setup | record.Setup) -> str:
 
 
 def _rank(one: Option) -> tuple[int, float, int]:
-    # Techniques that differ by less than a thousandth cost the same.
+    # Techniques whose costs agree to three digits cost the same.
     return one.record.setup.seq, float(f"{one.flops_per_token:.3g}"), -one.record.setup.batch
 
 
-def _ascending(steps: Steps, cells: Sequence[Setup], gpu_bytes: int) -> Iterator[Option]:
+def _largest(steps: Steps, cells: Sequence[Setup], gpu_bytes: int) -> tuple[Option | None, str]:
+    """Return the last of these loads, which ascend, that fits; None and why if there is none."""
+    if not steps.reads(cells[0].seq):
+        return None, "the model reads fewer"
+    best, why = None, ""
     for setup in cells:
         one = steps.predict(setup)
         if one.status != "ok":
-            raise UsageError(f"{one.technique} at batch {setup.batch}, {setup.seq} tokens: {one.message}")
+            why = str(one.message)
+            break
         option = Option(one, fit.fit(one, gpu_bytes), steps.flops / (setup.batch * setup.seq))
-        yield option
         if not option.fit.fits:
-            return
+            why = f"even batch {setup.batch} lacks {in_bytes(-option.fit.margin_bytes)}"
+            break
+        best = option
+    return best, why
 
 
 # ---- what is shown ---------------------------------------------------------------------------------------
@@ -177,9 +187,9 @@ def _whole(text: str) -> int:
 
 
 def _begin() -> None:
-    """Make a process of the pool ready: quiet, and Ctrl-C is for the one that started it."""
+    """Make a process of the pool ready: quiet, and Ctrl-C ends it without a word."""
     quiet.libraries()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def _tell(line: str) -> None:
@@ -200,14 +210,14 @@ def _to_json(one: Option) -> dict[str, Any]:
     }
 
 
-def _show(found: Sequence[Option], refused: Sequence[str], model: str, gpu_memory: str) -> None:
+def _show(found: Sequence[Option], left_out: Sequence[str], model: str, gpu_memory: str) -> None:
     console = Console()
     for seq in dict.fromkeys(one.record.setup.seq for one in found):
         console.print(_table([one for one in found if one.record.setup.seq == seq], model, gpu_memory))
     for name in dict.fromkeys(one.record.technique for one in found):
         console.print(f"{name}: {WHY[name]}.", highlight=False, soft_wrap=True)
-    for line in refused:
-        console.print(f"Does not fit: {line}.", highlight=False, soft_wrap=True)
+    for line in left_out:
+        console.print(f"Left out: {line}.", highlight=False, soft_wrap=True)
     console.print(
         "Cost: floating-point operations for a token, against the cheapest that fits; a ratio, not a time. "
         f"Taken: by the allocator, and {in_bytes(fit.OUTSIDE_BYTES)} outside it, a figure of documentation.",

@@ -8,7 +8,6 @@ them, and its record says so.
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Sequence
 from contextlib import ExitStack, nullcontext
 from dataclasses import replace
@@ -94,12 +93,8 @@ def predict(technique: str, config: PretrainedConfig | None, setup: Setup) -> re
     """
     demo = scripts.demo(technique)
     setup = replace(demo.fit(setup), predict=True)
-    command = _command(technique, setup)
+    command = demo.command(setup)
     return predict_all(technique, setup, build=demo.build, seed=0, command=command, config=config)[0]
-
-
-def _command(technique: str, setup: Setup) -> str:
-    return shlex.join(["python", f"demos/{technique}.py", *setup.arguments(leave_out=("json", "out"))])
 
 
 def predict_steps(technique: str, setups: Sequence[Setup]) -> list[record.Record]:
@@ -222,7 +217,6 @@ class PredictedRun(Run):
         self.allocator = {
             "peak": done.max_allocated + self.paged,
             "reserved": done.max_reserved,
-            "retries": done.retries,
         }
 
 
@@ -246,14 +240,16 @@ class Steps:
 
     def reads(self, tokens: int) -> bool:
         """Whether the model reads so many tokens at once."""
-        longest = getattr(self._run.source.config, "max_position_embeddings", None)
+        longest = self._run.source.longest
         return longest is None or tokens <= longest
 
     def predict(self, setup: Setup) -> record.Record:
         """Return the record of a step with the batch and the length of `setup`."""
         run = self._run
         run.lab.setup = self._fit(setup)
-        run.command = _command(run.technique, run.lab.setup)
+        run.command = self._demo.command(run.lab.setup)
+        if run.optimizer is not None:
+            run.optimizer.zero_grad(set_to_none=True)  # a step that failed leaves gradients
         run.ledger = run.static = None
         run.allocator = {}
         return run.measure(self._demo.build, lambda *_: None)

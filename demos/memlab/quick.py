@@ -49,6 +49,7 @@ _CAST = _aten._to_copy.default
 _UNARY = frozenset(
     (_aten.abs.default, _aten.clone.default, _aten.neg.default, _aten.rsqrt.default, _aten.silu.default)
 )
+_GROUPED = _aten._grouped_mm.default
 _MAKE = frozenset((_aten.empty.memory_format, _aten.zeros.default, _aten.ones.default))
 _MAKE_LIKE = frozenset((_aten.empty_like.default, _aten.zeros_like.default))
 _FILL = frozenset((_aten.fill_.Scalar, _aten.normal_.default, _aten.uniform_.default, _aten.zero_.default))
@@ -67,7 +68,7 @@ class QuickFakeTensorMode(FakeTensorMode):
         """Answer for one operator."""
         if func is DEVICE:
             return args[0].device
-        if func in _FILL and self._plain(args[0]):
+        if func in _FILL and self._plain_float(args[0]):
             return args[0]
         kwargs = kwargs or {}
         answer = self._short_way(func, args, kwargs)
@@ -105,6 +106,8 @@ class QuickFakeTensorMode(FakeTensorMode):
             return self._of_two(*args)
         if func in _UNARY and not kwargs and self._plain_float(args[0]):
             return _empty(args[0].shape, args[0].dtype)
+        if func is _GROUPED and len(args) == 3 and not kwargs and all(map(self._plain, args)):
+            return _grouped(*args)
         if func is _CAST and kwargs.get("dtype") and _only_type(kwargs) and self._plain_float(args[0]):
             return _empty(args[0].shape, kwargs["dtype"])
         return None
@@ -127,6 +130,7 @@ class QuickFakeTensorMode(FakeTensorMode):
     def _plain(self, tensor: torch.Tensor) -> bool:
         return (
             isinstance(tensor, FakeTensor)
+            and tensor.layout is torch.strided
             and tensor.fake_mode is self
             and tensor.constant is None
             and tensor.fake_device == _CPU
@@ -136,6 +140,25 @@ class QuickFakeTensorMode(FakeTensorMode):
         return (
             self._plain(tensor) and tensor.dim() > 0 and tensor.is_floating_point() and tensor.is_contiguous()
         )
+
+
+def _grouped(
+    left: torch.Tensor, right: torch.Tensor, ends: torch.Tensor
+) -> Callable[[], torch.Tensor] | None:
+    """Of experts in fp32, which the kernel of a CPU takes and torch's shape function refuses."""
+    if left.dtype is not torch.float32:
+        return None
+    shape: tuple[int, ...]
+    match left.dim(), right.dim():
+        case 2, 2:
+            shape = (ends.shape[0], left.shape[0], right.shape[1])
+        case 2, 3:
+            shape = (left.shape[0], right.shape[2])
+        case 3, 2:
+            shape = (left.shape[1], right.shape[1])
+        case _:
+            return None
+    return _empty(torch.Size(shape), left.dtype)
 
 
 def _empty(shape: torch.Size, dtype: torch.dtype) -> Callable[[], torch.Tensor]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import runpy
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
@@ -43,6 +44,12 @@ class Demo:
         else:
             setup = replace(setup, stage=None, ranks=None, offload=False)
         return replace(setup, lr=setup.lr or (self.lr_of or {}).get(setup.step or "", self.lr))
+
+    def command(self, setup: Setup) -> str:
+        """Return the command line that runs this demo once, as `setup` says."""
+        # A step brings its precision along, and its script has no such option.
+        leave_out = ("json", "out", "precision") if "step" in self.own else ("json", "out")
+        return shlex.join(["python", f"demos/{self.technique}.py", *setup.arguments(leave_out=leave_out)])
 
 
 @cache

@@ -36,7 +36,9 @@ def main() -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help="of the draw (default: %(default)s)")
+    parser.add_argument(
+        "--seed", type=_seed, default=0, metavar="N", help="of the draw, from 0 up (default: %(default)s)"
+    )
     where = parser.add_mutually_exclusive_group()
     where.add_argument(
         "--out", type=Path, metavar="DIR", help="for the result (default: demos/out/validation)"
@@ -63,6 +65,12 @@ def main() -> None:
     if missed := misses(result):
         sys.stderr.writelines(f"validate: {line}\n" for line in missed)
         raise SystemExit(1)
+
+
+def _seed(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 0 up")
+    return int(text)
 
 
 def misses(result: Validation) -> list[str]:

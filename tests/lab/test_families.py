@@ -34,11 +34,14 @@ def _file(tmp_path, fields):
 
 
 @pytest.mark.filterwarnings(r"ignore:The following \w+_pattern keys did not match:RuntimeWarning")
-@pytest.mark.parametrize("technique", ["lora", "gradient_checkpointing"])
+@pytest.mark.parametrize(
+    ("technique", "precision"),
+    [("lora", "bf16"), ("gradient_checkpointing", "bf16"), ("baseline", "mixed"), ("lora", "mixed")],
+)
 @pytest.mark.parametrize("family", EXPERTS)
-def test_a_mixture_of_experts_is_predicted_as_it_is_measured(tmp_path, family, technique):
+def test_a_mixture_of_experts_is_predicted_as_it_is_measured(tmp_path, family, technique, precision):
     model = _file(tmp_path, SMALL | EXPERTS[family] | {"model_type": family})
-    setup = replace(SETUP, model=model, random_init=True)
+    setup = replace(SETUP, model=model, random_init=True, precision=precision)
     demo = scripts.demo(technique)
     real = measure.Run(technique, replace(demo.fit(setup), device="cpu"), seed=0, command="python demos")
 
@@ -59,9 +62,28 @@ def test_what_a_technique_cannot_take_is_said_in_its_librarys_words(tmp_path):
     assert told.message == "ValueError while predicting: lora.ParamWrapper does not work with use_dora=True."
 
 
+def test_attention_that_only_cuda_has_a_kernel_for_is_not_predicted_for_cuda(tmp_path):
+    """DeepSeek's values are narrower than its keys: a CPU keeps all scores there, and CUDA does not."""
+    narrow = {"qk_nope_head_dim": 16, "qk_rope_head_dim": 8, "v_head_dim": 16, "kv_lora_rank": 16}
+    fields = SMALL | narrow | {"model_type": "deepseek_v2", "q_lora_rank": None, "first_k_dense_replace": 2}
+    setup = replace(SETUP, model=_file(tmp_path, fields | {"num_key_value_heads": 4}))
+
+    assert predict.predict("baseline", None, setup).status == "ok"
+    told = predict.predict("baseline", None, replace(setup, for_="cuda"))
+    assert told.status == "failed"
+    assert told.message.startswith("cannot be predicted: its attention has no fused kernel on a CPU")
+
+
+def test_a_length_without_a_limit_is_none(tmp_path):
+    model = _file(tmp_path, LLAMA | {"max_position_embeddings": -1})
+
+    assert predict.predict("baseline", None, replace(SETUP, model=model)).status == "ok"
+
+
 @pytest.mark.parametrize(
     ("fields", "words"),
     [
+        ({"model_type": "gemma3"}, "holds more than a language model; save its text_config, with model_type gemma3_text"),
         (LLAMA | {"num_attention_heads": 5}, "The hidden size (64) is not a multiple of the number of attention heads (5)"),
         (LLAMA | {"num_hidden_layers": 0}, "num_hidden_layers is 0; a whole number from 1"),
         (LLAMA | {"head_dim": -8}, "head_dim is -8; a whole number from 1"),

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from memlab import grid, predict, predictions, scripts, shapes
+from memlab.arguments import parse
 from memlab.record import Record
 from memlab.setup import Setup
 
@@ -39,6 +41,17 @@ def test_a_length_that_the_model_cannot_read_has_no_prediction():
     """GPT-3 and Pythia read 2048 tokens at once."""
     with predict.Steps("baseline", [Setup(model="pythia-12b", predict=True)]) as steps:
         assert [steps.reads(tokens) for tokens in grid.LENGTHS] == [True, True, False]
+
+
+def test_a_step_that_failed_leaves_nothing_to_the_next(monkeypatch):
+    """Its gradients would be there from the start."""
+    alone = predict.predict("lora", None, CELLS[0])
+    with predict.Steps("lora", CELLS[:1]) as steps:
+        steps.predict(CELLS[0])
+        with monkeypatch.context() as broken:
+            broken.setattr(steps._run.optimizer, "step", lambda: 1 / 0)
+            assert steps.predict(CELLS[0]).status == "failed"
+        assert steps.predict(CELLS[0]).memory == alone.memory
 
 
 def test_what_is_there_is_left_alone(tmp_path, monkeypatch):
@@ -73,3 +86,16 @@ def test_a_published_file_is_of_a_shape_and_holds_every_cell_once(path):
     for r in records:
         assert r.memory.breakdown_at_peak is not None and not r.memory.timeline
         assert r.memory.peak_bytes is not None and r.memory.reserved_bytes is not None
+        assert understood(r) == (r.setup.model, r.setup.batch, r.setup.seq, r.setup.step, "cuda")
+
+
+def understood(one: Record) -> tuple[object, ...]:
+    """Return what the demo itself makes of the record's command."""
+    demo = scripts.demo(one.technique)
+    python, script, *words = shlex.split(one.origin.command)
+    assert (python, script) == ("python", f"demos/{one.technique}.py")
+    given = {
+        name: getattr(demo, name) for name in ("about", "lr", "adapters", "own", "lr_of", "needs", "sharded")
+    }
+    setup, _theirs = parse(words, technique=one.technique, home=scripts.HOME, **given)
+    return setup.model, setup.batch, setup.seq, setup.step, setup.for_

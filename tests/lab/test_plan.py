@@ -39,7 +39,7 @@ def test_the_largest_batch_that_fits_is_found(few):
 
 def test_what_fits_is_ranked_by_its_operations_for_a_token(few):
     """A frozen model has no gradients of weights to compute; checkpointing computes the forward pass twice."""
-    found, refused = plan.search(TINY, 80 * GIB, (2,), (64,))
+    found, left_out = plan.search(TINY, 80 * GIB, (2,), (64,))
 
     names = [one.name for one in found]
     assert names[0] == "lora" and names[-1] == "gradient_checkpointing"
@@ -47,15 +47,54 @@ def test_what_fits_is_ranked_by_its_operations_for_a_token(few):
     assert costs["baseline bf16"] == costs["baseline mixed"]
     # 6 operations for a parameter and token, 8 with the forward pass of the blocks again.
     assert 1 < costs["gradient_checkpointing"] / costs["baseline mixed"] < 8 / 6
-    assert refused == []
+    assert left_out == []
 
 
 def test_what_does_not_fit_and_what_cannot_be_read_is_said(few):
-    found, refused = plan.search(TINY, OUTSIDE_BYTES, (1,), (64, 8192))
+    found, left_out = plan.search(TINY, OUTSIDE_BYTES, (1,), (64, 8192))
 
     assert found == []
-    assert refused[0].startswith("baseline mixed, 64 tokens: even batch 1 lacks ")
-    assert "baseline mixed, 8192 tokens: the model reads fewer" in refused
+    assert left_out[0].startswith("baseline mixed, 64 tokens: even batch 1 lacks ")
+    assert "baseline mixed, 8192 tokens: the model reads fewer" in left_out
+
+
+@pytest.mark.filterwarnings(r"ignore:The following \w+_pattern keys did not match:RuntimeWarning")
+def test_what_a_technique_cannot_take_leaves_that_technique_out_alone(tmp_path, monkeypatch, capfd):
+    """PEFT has no DoRA for experts, and it has LoRA."""
+    fields = {
+        "model_type": "mixtral",
+        "num_local_experts": 4,
+        "num_experts_per_tok": 2,
+        "num_key_value_heads": 2,
+    }
+    sizes = {"vocab_size": 512, "hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2}
+    (tmp_path / "config.json").write_text(json.dumps(fields | sizes | {"num_attention_heads": 4}))
+    chosen = tuple(arm for arm in grid.ARMS if arm[0] in ("baseline", "dora", "lora"))
+    monkeypatch.setattr(plan, "ARMS", chosen)
+    capfd.readouterr()
+
+    found, left_out = plan.search(replace(TINY, model=str(tmp_path / "config.json")), 80 * GIB, (1,), (64,))
+
+    assert {one.name for one in found} == {"lora", "baseline mixed", "baseline bf16"}
+    assert left_out == [
+        "dora, 64 tokens: ValueError while predicting: lora.ParamWrapper does not work with use_dora=True."
+    ]
+    assert "Traceback" not in capfd.readouterr().err
+
+
+def test_a_process_that_was_killed_is_told_in_one_line(monkeypatch, capsys):
+    class Killed(plan.ProcessPoolExecutor):
+        def map(self, *_given, **_named):
+            raise plan.BrokenProcessPool
+
+    monkeypatch.setattr(plan, "ProcessPoolExecutor", Killed)
+    with pytest.raises(SystemExit) as left:
+        plan.main(["--model", "tiny", "--gpu-memory", "8GiB"])
+
+    assert left.value.code == 1
+    assert (
+        capsys.readouterr().err == "plan: a process of its own was killed, most likely for lack of memory\n"
+    )
 
 
 def test_the_command_prints_a_table_or_json(few, capsys):
@@ -112,6 +151,25 @@ def test_operations_are_counted_as_torchs_own_counter_counts_them():
     with _Counting("cpu") as ours:
         step()
 
+    assert ours.total == theirs.get_total_flops() > 0
+
+
+def test_products_of_experts_and_those_that_add_are_counted():
+    """Of experts, 8 rows of 16 numbers meet one of three matrices of 16 × 12 each, in either direction."""
+    rows, experts = torch.ones(8, 16), torch.ones(3, 16, 12)
+    ends = torch.tensor([1, 4, 8], dtype=torch.int32)
+    for left, right in ((rows, experts), (rows.t(), torch.ones(8, 12))):
+        with _Counting("cpu") as ours:
+            torch._grouped_mm(left, right, ends)
+        assert ours.total == 2 * 8 * 16 * 12
+
+    def add():
+        torch.baddbmm(torch.ones(2, 3, 5), torch.ones(2, 3, 4), torch.ones(2, 4, 5))
+
+    with FlopCounterMode(display=False) as theirs:
+        add()
+    with _Counting("cpu") as ours:
+        add()
     assert ours.total == theirs.get_total_flops() > 0
 
 

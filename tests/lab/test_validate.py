@@ -149,9 +149,9 @@ def test_the_models_module_loads_no_torch():
     assert subprocess.run([sys.executable, "-c", code], cwd=DEMOS).returncode == 0
 
 
-def test_bad_options_get_one_line():
-    """argparse's own words."""
-    done = subprocess.run(
-        [sys.executable, "-m", "memlab.validate", "--seed", "x"], capture_output=True, text=True, cwd=DEMOS
-    )
-    assert done.returncode == 2 and "invalid int value: 'x'" in done.stderr
+@pytest.mark.parametrize("seed", ["x", "-1"])
+def test_a_seed_that_is_none_is_refused_before_anything_is_measured(seed):
+    command = [sys.executable, "-m", "memlab.validate", f"--seed={seed}"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=DEMOS)
+
+    assert done.returncode == 2 and f"'{seed}' is not a whole number from 0 up" in done.stderr
