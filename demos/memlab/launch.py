@@ -241,7 +241,6 @@ def _child_that_predicts(
 ) -> None:
     """Predict and report to the parent; where ranks share the work, what each of them holds as well."""
     os.dup2(2, 1)
-    os.environ["TORCHDYNAMO_DISABLE"] = "1"  # bitsandbytes would load a compiler, for a second, to no use
     tell(stage="predict", done=0, of=1)
     try:
         from memlab import predict

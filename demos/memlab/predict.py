@@ -8,10 +8,12 @@ them, and its record says so.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
-from contextlib import ExitStack, nullcontext
+from contextlib import ExitStack, nullcontext, suppress
 from dataclasses import replace
 from typing import Any, Literal
+from unittest.mock import patch
 
 import torch
 from torch._subclasses.fake_tensor import (
@@ -22,6 +24,10 @@ from torch._subclasses.fake_tensor import (
     UnsupportedOperatorException,
 )
 from transformers import BitsAndBytesConfig, PretrainedConfig
+
+# bitsandbytes, when it is imported, loads torch's compiler, which takes a second and compiles nothing here.
+with suppress(ImportError), patch.dict(os.environ, TORCHDYNAMO_DISABLE="1"):
+    import bitsandbytes  # noqa: F401
 
 from memlab import allocator, data, fake, offload, on_cuda, record, scripts
 from memlab.ledger import Ledger

@@ -1,15 +1,15 @@
 """FakeTensorMode, with a short way for the operators that a training step is made of.
 
 torch's mode keys a cache by everything that could ever matter to an operator, which takes longer than most
-of them deserve. Here, views and matrix products are asked of their shape functions in C++ at once, what works
-element by element on contiguous tensors of one type gives such a tensor again, what makes a tensor needs only
-its size and type, and what fills one gives it back. Whatever is not so plain (constants, other devices, mixed
-types, odd strides) goes torch's own way.
+of them deserve. Here, what works element by element on contiguous tensors of one type gives such a tensor
+again, what makes a tensor needs only its size and type, and what changes one in place gives it back. Views,
+products and sums are asked of their shape functions in C++ at once, and so is what has odd strides. Whatever
+is not so plain (constants, other devices, options) goes torch's own way.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -22,17 +22,22 @@ _META = torch.device("meta")
 DEVICE = torch.ops.prim.device.default
 """What C++ asks of a fake tensor more often than everything else together."""
 
-_IN_CPP = {
+_EMPTY = _aten.empty.memory_format
+_VIEWS_AND_PRODUCTS = {
     one: one
     for one in (
         _aten.bmm.default,
         _aten.detach.default,
         _aten.expand.default,
         _aten.linear.default,
+        _aten.max.default,
+        _aten.mean.default,
+        _aten.mean.dim,
         _aten.mm.default,
         _aten.permute.default,
         _aten.reshape.default,
         _aten.slice.Tensor,
+        _aten.sum.dim_IntList,
         _aten.t.default,
         _aten.transpose.int,
         _aten.unsqueeze.default,
@@ -52,7 +57,12 @@ _UNARY = frozenset(
 _GROUPED = _aten._grouped_mm.default
 _MAKE = frozenset((_aten.empty.memory_format, _aten.zeros.default, _aten.ones.default))
 _MAKE_LIKE = frozenset((_aten.empty_like.default, _aten.zeros_like.default))
-_FILL = frozenset((_aten.fill_.Scalar, _aten.normal_.default, _aten.uniform_.default, _aten.zero_.default))
+_IN_PLACE = frozenset(
+    (
+        *(_aten.fill_.Scalar, _aten.normal_.default, _aten.uniform_.default, _aten.zero_.default),
+        *(_aten.add_.Tensor, _aten.div_.Tensor),
+    )
+)
 
 
 class QuickFakeTensorMode(FakeTensorMode):
@@ -68,15 +78,11 @@ class QuickFakeTensorMode(FakeTensorMode):
         """Answer for one operator."""
         if func is DEVICE:
             return args[0].device
-        if func in _FILL and self._plain_float(args[0]):
-            return args[0]
         kwargs = kwargs or {}
-        answer = self._short_way(func, args, kwargs)
-        if answer is None:
-            return super().__torch_dispatch__(func, types, args, kwargs)
-        with in_kernel_invocation_manager(self):
-            made = answer()
-        return self._fake(made)
+        if func in _IN_PLACE and self._plain_float(args[0]):
+            return args[0]
+        made = self._short_way(func, args, kwargs)
+        return super().__torch_dispatch__(func, types, args, kwargs) if made is None else self._fake(made)
 
     def _fake(self, made: torch.Tensor) -> torch.Tensor:
         """Return a meta tensor as a fake one, as FakeTensor's constructor does.
@@ -92,40 +98,45 @@ class QuickFakeTensorMode(FakeTensorMode):
         vars(fake).update(self._likeness)
         return fake
 
-    def _short_way(self, func: Any, args: Any, kwargs: Any) -> Callable[[], torch.Tensor] | None:
-        """Return a function that makes the tensor on the meta device, or None if this is not plain."""
-        if func in _IN_CPP:
-            same = _IN_CPP[func]
-            plain = not kwargs and all(not isinstance(arg, torch.Tensor) or self._plain(arg) for arg in args)
-            return (lambda: same(*args)) if plain else None
-        if func in _MAKE and _only_type(kwargs):
-            return lambda: torch.empty(args[0], dtype=kwargs.get("dtype"), device=_META)
-        if func in _MAKE_LIKE and _only_type(kwargs) and self._plain(args[0]) and args[0].is_contiguous():
-            return _empty(args[0].shape, kwargs.get("dtype") or args[0].dtype)
-        if func in _BINARY and not kwargs:
-            return self._of_two(*args)
-        if func in _UNARY and not kwargs and self._plain_float(args[0]):
-            return _empty(args[0].shape, args[0].dtype)
-        if func is _GROUPED and len(args) == 3 and not kwargs and all(map(self._plain, args)):
-            return _grouped(*args)
+    def _short_way(self, func: Any, args: Any, kwargs: Any) -> torch.Tensor | None:
+        """Return what the operator makes, on the meta device, or None if this is not plain."""
+        if func in _VIEWS_AND_PRODUCTS:
+            return None if kwargs else self._in_cpp(_VIEWS_AND_PRODUCTS[func], args)
+        if func in _MAKE:
+            return _empty(args[0], kwargs.get("dtype")) if _only_type(kwargs) else None
+        if func in _MAKE_LIKE:
+            plain = _only_type(kwargs) and self._plain(args[0]) and args[0].is_contiguous()
+            return _empty(args[0].shape, kwargs.get("dtype") or args[0].dtype) if plain else None
+        if func in _BINARY:
+            return None if kwargs else self._of_two(func, *args)
+        if func in _UNARY:
+            if kwargs:
+                return None
+            if self._plain_float(args[0]):
+                return _empty(args[0].shape, args[0].dtype)
+            return self._in_cpp(func, args)
         if func is _CAST and kwargs.get("dtype") and _only_type(kwargs) and self._plain_float(args[0]):
             return _empty(args[0].shape, kwargs["dtype"])
+        if func is _GROUPED and len(args) == 3 and not kwargs and all(map(self._plain, args)):
+            return _grouped(*args)
         return None
 
-    def _of_two(self, first: Any, second: Any = None) -> Callable[[], torch.Tensor] | None:
-        if not self._plain_float(first):
+    def _in_cpp(self, func: Any, args: Any) -> torch.Tensor | None:
+        """Ask the operator's shape function, if all its tensors are plain."""
+        if not all(not isinstance(arg, torch.Tensor) or self._plain(arg) for arg in args):
             return None
-        shape = first.shape
-        if isinstance(second, torch.Tensor):
-            if not self._plain(second) or not second.is_contiguous() or second.dtype is not first.dtype:
-                return None
-            if second.shape != shape:
-                shape = torch.broadcast_shapes(shape, second.shape)
-                if shape not in (first.shape, second.shape):
-                    return None
-        elif not isinstance(second, int | float):
-            return None
-        return _empty(shape, first.dtype)
+        with in_kernel_invocation_manager(self):
+            made: torch.Tensor = func(*args)
+        return made
+
+    def _of_two(self, func: Any, first: Any, second: Any = None, *more: Any) -> torch.Tensor | None:
+        alike = not more and self._plain_float(first)
+        if alike and not isinstance(second, torch.Tensor):
+            return _empty(first.shape, first.dtype) if isinstance(second, int | float) else None
+        alike = alike and self._plain(second) and second.is_contiguous() and second.dtype is first.dtype
+        if alike and (second.shape == first.shape or second.dim() == 0):
+            return _empty(first.shape, first.dtype)
+        return self._in_cpp(func, (first, second, *more))
 
     def _plain(self, tensor: torch.Tensor) -> bool:
         return (
@@ -142,27 +153,23 @@ class QuickFakeTensorMode(FakeTensorMode):
         )
 
 
-def _grouped(
-    left: torch.Tensor, right: torch.Tensor, ends: torch.Tensor
-) -> Callable[[], torch.Tensor] | None:
+def _grouped(left: torch.Tensor, right: torch.Tensor, ends: torch.Tensor) -> torch.Tensor | None:
     """Of experts in fp32, which the kernel of a CPU takes and torch's shape function refuses."""
     if left.dtype is not torch.float32:
         return None
-    shape: tuple[int, ...]
     match left.dim(), right.dim():
         case 2, 2:
-            shape = (ends.shape[0], left.shape[0], right.shape[1])
+            return _empty((ends.shape[0], left.shape[0], right.shape[1]), left.dtype)
         case 2, 3:
-            shape = (left.shape[0], right.shape[2])
+            return _empty((left.shape[0], right.shape[2]), left.dtype)
         case 3, 2:
-            shape = (left.shape[1], right.shape[1])
-        case _:
-            return None
-    return _empty(torch.Size(shape), left.dtype)
+            return _empty((left.shape[1], right.shape[1]), left.dtype)
+    return None
 
 
-def _empty(shape: torch.Size, dtype: torch.dtype) -> Callable[[], torch.Tensor]:
-    return lambda: torch.empty(shape, dtype=dtype, device=_META)
+def _empty(shape: Sequence[int], dtype: torch.dtype | None) -> torch.Tensor:
+    made: torch.Tensor = _EMPTY(shape, dtype=dtype, device=_META)
+    return made
 
 
 def _only_type(kwargs: Any) -> bool:

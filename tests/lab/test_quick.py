@@ -69,6 +69,16 @@ def test_a_prediction_is_the_same_by_either_way(monkeypatch, technique, precisio
         lambda a, b: torch.empty(3, 5).uniform_(),
         lambda a, b: torch.empty(3, 5, dtype=torch.float16).normal_().t().zero_(),
         lambda a, b: a.fill_(2),
+        lambda a, b: a.t().abs() ** 2,
+        lambda a, b: a.t() * b.t().float() - torch.ones((), dtype=torch.bfloat16),
+        lambda a, b: a[:, ::2] + b[:, ::2],
+        lambda a, b: a[:, None].transpose(0, 2).neg() * b[:, 0],
+        lambda a, b: a.t().mean(-1, keepdim=True) + a.mean() - a.float().max(),
+        lambda a, b: (a > 0).sum((0, 1)),
+        lambda a, b: a.sum(0, dtype=torch.float32),
+        lambda a, b: a.add_(b).div_(b.float().max()),
+        lambda a, b: torch.arange(6) * 2 / 3,
+        lambda a, b: torch.ones(3, 1, 2).expand(3, 4, 2).clone() * torch.ones(4, 1),
     ],
 )
 def test_a_result_has_the_shape_the_type_and_the_strides_that_a_real_one_has(compute):
