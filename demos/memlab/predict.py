@@ -8,6 +8,7 @@ them, and its record says so.
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Sequence
 from contextlib import ExitStack, nullcontext, suppress
@@ -25,8 +26,10 @@ from torch._subclasses.fake_tensor import (
 )
 from transformers import BitsAndBytesConfig, PretrainedConfig
 
-# bitsandbytes, when it is imported, loads torch's compiler, which takes a second and compiles nothing here.
+# bitsandbytes, when it is imported, loads torch's compiler, which takes a second and compiles nothing here,
+# and tells of kernels that it would rather have.
 with suppress(ImportError), patch.dict(os.environ, TORCHDYNAMO_DISABLE="1"):
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
     import bitsandbytes  # noqa: F401
 
 from memlab import allocator, data, fake, offload, on_cuda, record, scripts

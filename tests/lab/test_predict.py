@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from dataclasses import replace
 
 import pytest
@@ -156,6 +158,13 @@ def test_real_tensors_are_refused_inside():
     real = torch.ones(2)
     with fake.tensors(), pytest.raises(Exception, match="fake"):
         real + torch.ones(2)
+
+
+def test_the_predictor_is_loaded_without_a_word_and_without_a_compiler():
+    code = "import sys, memlab.predict; print('torch._inductor.compile_fx' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=scripts.HOME)
+
+    assert (done.stdout.strip(), done.stderr) == ("False", "")
 
 
 def test_a_user_predicts_a_config(run_demo, tmp_path):
