@@ -44,7 +44,7 @@ def folder(name: str, fill: Callable[[Path], None]) -> Path:
 
 
 def _put(made: Path, target: Path) -> None:
-    """Move a folder to where nothing is, or something damaged. One that is whole is never touched."""
+    """Move a folder to where nothing is, or something damaged. A whole one is left alone."""
     try:
         made.rename(target)
         return

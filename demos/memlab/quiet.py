@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import logging
 import warnings
 
 
 def libraries() -> None:
-    """Silence their warnings (of what is to change, of kernels that they lack) while the process lasts."""
+    """Silence their warnings while the process lasts; bitsandbytes' are silent since `memlab.predict`."""
     from transformers.utils.logging import set_verbosity_error
 
     set_verbosity_error()
-    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
     warnings.simplefilter("ignore")
