@@ -100,6 +100,7 @@ def _compared(records: Records, key: str, metric: str, language: str) -> Compari
     )
 
 
+@remembered(1)
 def _metrics(work: Work) -> tuple[str, ...]:
     """Return what the page can compare of this work: what its runs have."""
     return tuple(path for path in METRICS if any(median(group, path) is not None for group in work.groups))
