@@ -7,10 +7,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from memlab.fit import GIB
-from memlab.predictions import write_file
-from memlab.record import Breakdown, Device, Memory, Origin, Record
-from memlab.validation import Row, Validation
+from memlab.results.accuracy import Row, Validation
+from memlab.results.files import write_predictions
+from memlab.results.gpu_fit import GIB
+from memlab.results.record import Breakdown, Device, Memory, Origin, Record
 from records import make_record
 
 SMALL, LARGE = "smollm2-135m", "gpt-3-175b"
@@ -22,7 +22,7 @@ FAILED = "cannot be predicted: it computes by its numbers, and has none (aten.no
 def publish(folder: Path) -> None:
     """Write the grid and the validation below `folder`."""
     for model in MODELS:
-        write_file(folder / "predictions" / f"{model}.jsonl", grid(model))
+        write_predictions(folder / "predictions" / f"{model}.jsonl", grid(model))
     validation().write(folder / "validation" / "cpu.json")
 
 

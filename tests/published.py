@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from memlab.record import STEPS, Record, Speed, Spread, States
+from memlab.results.record import STEPS, Record, Speed, Spread, States
 from records import make_record
 
 PARAMETERS = 1000

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from memlab.record import Breakdown, Device, Learning, Memory, Origin, Record, Setup, Speed, Spread
+from memlab.results.record import Breakdown, Device, Learning, Memory, Origin, Record, Setup, Speed, Spread
 
 VERSIONS = {"python": "3.11.7", "torch": "2.13.0", "transformers": "5.23.0", "peft": "0.21.2"}
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from memlab.record import Record
+from memlab.results.record import Record
 from records import make_record
 from steelyard.bank.model import Claim
 from steelyard.evidence import Records

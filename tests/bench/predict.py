@@ -3,7 +3,7 @@
     python tests/bench/predict.py [SHAPE ...]
 
 A step of 1 × 2048 tokens, for CUDA, under each technique of the planner's grid, in a process of its own. Counted are
-`memlab.predict.predict` and what it loads by itself, bitsandbytes and PEFT; torch and transformers are there before.
+`memlab.predicting.predict.predict` and what it loads by itself, bitsandbytes and PEFT; torch and transformers are there before.
 Aim: Llama-3.1-8B in 5 s and GPT-3 in 20 s under any technique, and under 2 GB of resident memory.
 """
 
@@ -18,8 +18,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "demos"))
 
-from memlab.grid import ARMS
-from memlab.predict import predict
+from memlab.plan.grid import ARMS
+from memlab.predicting.predict import predict
 
 AIM_SECONDS = {"llama-3.1-8b": 5, "gpt-3-175b": 20}
 AIM_BYTES = 2_000_000_000

@@ -17,7 +17,7 @@ from playwright.sync_api import Browser, Page, expect
 from browser.test_access import RULES
 from browser.test_journey import learner
 from chromium import follow, serving
-from memlab.record import read
+from memlab.results.record import read
 from steelyard.settings import Settings, project_data, sqlite_url
 from steelyard.web import create_app
 from steelyard.web.database import migrate

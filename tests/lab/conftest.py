@@ -15,10 +15,14 @@ from typing import Any
 import pytest
 import torch
 
-from memlab import data, measure
-from memlab.model import find
-from memlab.record import Record
-from memlab.setup import Setup
+from memlab.measuring.lab import Lab
+from memlab.measuring.run import Run
+from memlab.measuring.trainer import Trainer
+from memlab.options.demo import Demo, load
+from memlab.options.setup import Setup
+from memlab.results.record import Record
+from memlab.training import data
+from memlab.training.model import find
 
 DEMOS = Path(__file__).parents[2] / "demos"
 TINY = Setup(
@@ -89,15 +93,19 @@ def _setup(name: str, **other: Any) -> Setup:
     return replace(TINY, **adapters | other)
 
 
+def _demo(name: str, build: Any) -> Demo:
+    demo = load(name)
+    return demo if build is None else replace(demo, build=build)
+
+
 @pytest.fixture(scope="session")
-def finished(demo: Callable[[str], ModuleType]) -> Callable[..., Record]:
+def finished() -> Callable[..., Record]:
     """Return a function that measures a demo on the tiny model in this process, and returns its record."""
 
-    def run(name: str, *, seed: int = 0, build: measure.Build | None = None, **other: Any) -> Record:
-        one = measure.Run(
-            name, _setup(name, **other), seed=seed, command=f"python demos/{name}.py --model tiny"
-        )
-        return one.measure(build or demo(name).build, lambda stage, done, of: None)
+    def run(name: str, *, seed: int = 0, build: Any = None, **other: Any) -> Record:
+        demo = _demo(name, build)
+        run = Run(demo, _setup(name, **other), seed=seed, command=f"python demos/{name}.py --model tiny")
+        return run.measure(lambda stage, done, of: None)
 
     return run
 
@@ -106,7 +114,7 @@ def finished(demo: Callable[[str], ModuleType]) -> Callable[..., Record]:
 class Arm:
     """One technique on the tiny model, ready to train."""
 
-    trainer: measure.Trainer
+    trainer: Trainer
     batches: list[data.Batch]
 
     @property
@@ -115,14 +123,14 @@ class Arm:
 
 
 @pytest.fixture(scope="session")
-def arm(demo: Callable[[str], ModuleType]) -> Callable[..., Arm]:
+def arm() -> Callable[..., Arm]:
     """Return a function that builds a demo's technique on the tiny model, one training step done."""
 
-    def make(name: str, precision: str = "mixed", *, build: measure.Build | None = None, **other: Any) -> Arm:
+    def make(name: str, precision: str = "mixed", *, build: Any = None, **other: Any) -> Arm:
         setup = _setup(name, precision=precision, **other)
         source = find(setup)
-        lab = measure.Lab(setup, 0, source, torch.device(setup.device))
-        trainer = measure.Trainer(lab, *(build or demo(name).build)(lab))
+        lab = Lab(setup, 0, source, torch.device(setup.device))
+        trainer = Trainer(lab, *_demo(name, build).build(lab))
         text = (data.load("docstrings"), *source.tokenizer())
         batches = data.training_batches(*text, batch=setup.batch, seq=setup.seq, n=4, seed=0)
         batches = [{name: tensor.to(lab.device) for name, tensor in batch.items()} for batch in batches]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from memlab import data
-from memlab.setup import UsageError
+from memlab.options.setup import UsageError
+from memlab.training import data
 
 
 def tokenize(text: str) -> list[int]:

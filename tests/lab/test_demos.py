@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from memlab import record
+from memlab.results import record
 
 TINY = ("--model", "tiny", "--device", "cpu", "--batch", "2", "--seq", "64", "--steps", "2", "--warmup", "1")
 DEMOS = Path(__file__).parents[2] / "demos"
@@ -123,7 +123,7 @@ def test_a_step_of_the_stack_can_be_run_again(run_demo, tmp_path):
 DEMO = '''"""A demo."""
 import sys
 sys.path.insert(0, {demos!r})
-from memlab import launch
+from memlab import Demo, launch
 
 
 def build(lab):
@@ -132,8 +132,10 @@ def build(lab):
     return model, lab.optimizer(model)
 
 
+DEMO = Demo("baseline", build, lr=1e-4)
+
 if __name__ == "__main__":
-    launch.main("baseline", __doc__, build, lr=1e-4)
+    launch.main(DEMO, __doc__)
 '''
 
 

@@ -8,16 +8,20 @@ from pathlib import Path
 
 import pytest
 
-from memlab import grid, predict, predictions, scripts, shapes
-from memlab.arguments import parse
-from memlab.record import Record
-from memlab.setup import Setup
+from memlab.options.command_line import parse
+from memlab.options.demo import load
+from memlab.options.setup import Setup
+from memlab.plan import grid
+from memlab.predicting import predict
+from memlab.results import shapes
+from memlab.results.files import HOME, PREDICTIONS_SUFFIX
+from memlab.results.record import Record
 
 CELLS = [
     Setup(model="tiny", predict=True, for_="cuda", batch=batch, seq=seq)
     for batch, seq in ((1, 64), (3, 128), (1, 64))
 ]
-FOLDER = scripts.HOME / "results" / "predictions"
+FOLDER = HOME / "results" / "predictions"
 
 
 def read(path: Path) -> list[Record]:
@@ -78,7 +82,7 @@ def test_a_published_file_is_of_a_shape_and_holds_every_cell_once(path):
     cells = [(r.technique, r.setup.precision, r.setup.step, r.setup.batch, r.setup.seq) for r in records]
     lengths = {r.setup.seq for r in records}
 
-    assert path.stem in shapes.names() and path.suffix == predictions.SUFFIX
+    assert path.stem in shapes.names() and path.suffix == PREDICTIONS_SUFFIX
     assert {r.setup.model for r in records} == {path.stem}
     assert {(r.mode, r.status) for r in records} == {("predicted", "ok")}
     assert len(set(cells)) == len(cells) == len(grid.ARMS) * len(grid.BATCHES) * len(lengths)
@@ -91,11 +95,8 @@ def test_a_published_file_is_of_a_shape_and_holds_every_cell_once(path):
 
 def understood(one: Record) -> tuple[object, ...]:
     """Return what the demo itself makes of the record's command."""
-    demo = scripts.demo(one.technique)
+    demo = load(one.technique)
     python, script, *words = shlex.split(one.origin.command)
     assert (python, script) == ("python", f"demos/{one.technique}.py")
-    given = {
-        name: getattr(demo, name) for name in ("about", "lr", "adapters", "own", "lr_of", "needs", "sharded")
-    }
-    setup, _theirs = parse(words, technique=one.technique, home=scripts.HOME, **given)
+    setup, _theirs = parse(words, demo, "", home=HOME)
     return setup.model, setup.batch, setup.seq, setup.step, setup.for_

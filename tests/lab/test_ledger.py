@@ -9,11 +9,11 @@ import pytest
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from memlab.ledger import Ledger
-from memlab.model import find
-from memlab.profiled import profiled_peak
-from memlab.record import KINDS, STEPS
-from memlab.setup import BUNDLED, Setup
+from memlab.measuring.ledger import Ledger
+from memlab.measuring.profiler import profiled_peak
+from memlab.options.setup import BUNDLED, Setup
+from memlab.results.record import KINDS, STEPS
+from memlab.training.model import find
 
 TECHNIQUES = ("baseline", "lora", "qlora", "gradient_checkpointing", "pissa", "dora")
 PLAIN = [(name, precision, {}) for name in TECHNIQUES for precision in ("mixed", "bf16")]

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from memlab import hardware, measure
-from memlab.record import KINDS, Record
+from memlab.measuring import hardware, run
+from memlab.results.record import KINDS, Record
 
 STORED = {"mixed": "float32", "bf16": "bfloat16"}
 DTYPES = {
@@ -171,7 +171,7 @@ def test_the_ledgers_step_trains_like_any_other(arm):
 def test_the_kinds_of_the_timeline_are_those_of_the_record():
     """A point is a time and one number a kind."""
     assert len(KINDS) == 7
-    assert measure.Ledger("cpu").timeline() == [(0.0, 0, 0, 0, 0, 0, 0, 0)]
+    assert run.Ledger("cpu").timeline() == [(0.0, 0, 0, 0, 0, 0, 0, 0)]
 
 
 @pytest.mark.gpu

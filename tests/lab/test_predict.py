@@ -11,13 +11,18 @@ import pytest
 import torch
 from transformers import BertConfig, LlamaConfig, T5Config
 
-from memlab import fake, measure, predict, scripts
-from memlab.record import STEPS, Record
-from memlab.setup import Setup, UsageError
+from memlab.measuring.run import Run
+from memlab.options.demo import load
+from memlab.options.setup import Setup, UsageError
+from memlab.predicting import fake_tensors, predict
+from memlab.predicting.run import PredictedRun
+from memlab.results.files import HOME
+from memlab.results.record import STEPS, Record
+from memlab.results.techniques import TECHNIQUES
 
 SMALL = Setup(model="tiny", batch=2, seq=64, steps=2, warmup=1, rank=8, alpha=4.0)
 ARMS = [
-    *((name, "mixed", None) for name in scripts.TECHNIQUES[:6]),
+    *((name, "mixed", None) for name in TECHNIQUES[:6]),
     *((name, "bf16", None) for name in ("baseline", "lora", "qlora")),
     *(("stack", "bf16", step) for step in STEPS),
 ]
@@ -54,9 +59,9 @@ FIGURES = ("memory", "speed", "learning")
 
 
 def _measured(name: str, setup: Setup) -> Record:
-    demo = scripts.demo(name)
-    run = measure.Run(name, replace(demo.fit(setup), device="cpu"), seed=0, command=f"python demos/{name}.py")
-    return run.measure(demo.build, lambda *_: None)
+    demo = load(name)
+    run = Run(demo, replace(demo.fit(setup), device="cpu"), seed=0, command=f"python demos/{name}.py")
+    return run.measure(lambda *_: None)
 
 
 @pytest.mark.parametrize(("name", "precision", "step"), ARMS)
@@ -107,7 +112,7 @@ def test_nothing_is_left_behind():
 
 def test_a_large_model_takes_no_memory():
     """GPT-3's width in two layers would be 15 GB of weights and states; the process hardly grows."""
-    from memlab.hardware import process_peak_bytes
+    from memlab.measuring.hardware import process_peak_bytes
 
     config = LlamaConfig(
         hidden_size=12288,
@@ -131,8 +136,9 @@ def test_a_model_that_needs_its_numbers_says_so(demo):
         model.register_forward_pre_hook(lambda *_: model.lm_head.weight.nonzero())
         return model, optimizer
 
-    run = predict.PredictedRun("baseline", scripts.demo("baseline").fit(SMALL), seed=0, command="x")
-    told = run.measure(build, lambda *_: None)
+    own = replace(load("baseline"), build=build)
+    run = PredictedRun(own, own.fit(SMALL), seed=0, command="x")
+    told = run.measure(lambda *_: None)
     assert told.status == "failed" and told.memory.peak_bytes is None
     assert (
         told.message.startswith("cannot be predicted: it computes by its numbers")
@@ -156,13 +162,13 @@ def test_four_bits_in_rows_of_an_odd_length_are_not_guessed(tmp_path):
 def test_real_tensors_are_refused_inside():
     """A tensor with numbers would be counted wrongly: torch refuses it rather than mix both."""
     real = torch.ones(2)
-    with fake.tensors(), pytest.raises(Exception, match="fake"):
+    with fake_tensors.tensors(), pytest.raises(Exception, match="fake"):
         real + torch.ones(2)
 
 
 def test_the_predictor_is_loaded_without_a_word_and_without_a_compiler():
-    code = "import sys, memlab.predict; print('torch._inductor.compile_fx' in sys.modules)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=scripts.HOME)
+    code = "import sys, memlab.predicting.predict; print('torch._inductor.compile_fx' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=HOME)
 
     assert (done.stdout.strip(), done.stderr) == ("False", "")
 
@@ -194,7 +200,7 @@ def test_a_user_predicts_a_config(run_demo, tmp_path):
     assert {one["setup"]["model"] for one in written} == {"my-model"}
     assert all("--predict" in one["origin"]["command"] for one in written)
     assert not list((tmp_path / "out").glob("*.svg"))
-    assert measure.Run.mode == "measured"
+    assert Run.mode == "measured"
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,8 @@ import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 from transformers import AutoConfig
 
-from memlab import fake, predict, quick
-from memlab.setup import Setup
+from memlab.options.setup import Setup
+from memlab.predicting import fake_tensors, fast_fake_mode, predict
 
 ARMS = (
     ("baseline", "mixed", None),
@@ -33,7 +33,7 @@ def test_a_prediction_is_the_same_by_either_way(monkeypatch, technique, precisio
     config = AutoConfig.for_model(family, **SMALL, **FAMILIES[family])
     setup = Setup(model="small", batch=2, seq=64, precision=precision, step=step, predict=True, for_="cuda")
     short = predict.predict(technique, config, setup)
-    monkeypatch.setattr(fake, "QuickFakeTensorMode", FakeTensorMode)
+    monkeypatch.setattr(fake_tensors, "QuickFakeTensorMode", FakeTensorMode)
     long = predict.predict(technique, config, setup)
 
     assert short.status == "ok"
@@ -86,7 +86,7 @@ def test_a_result_has_the_shape_the_type_and_the_strides_that_a_real_one_has(com
         return compute(torch.ones(4, 6, dtype=torch.bfloat16), torch.ones(4, 6, dtype=torch.bfloat16))
 
     real = made()
-    with quick.QuickFakeTensorMode():
+    with fast_fake_mode.QuickFakeTensorMode():
         told = made()
 
     for ask in (torch.Tensor.size, torch.Tensor.stride, torch.Tensor.storage_offset):

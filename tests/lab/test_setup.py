@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import sys
+from dataclasses import replace
 
 import pytest
 
-from memlab import record
-from memlab.arguments import parse
-from memlab.setup import BUNDLED, Setup, UsageError
+from memlab.options.command_line import parse
+from memlab.options.demo import load
+from memlab.options.setup import BUNDLED, Setup, UsageError
+from memlab.results import record
 
 
 @pytest.fixture
@@ -18,7 +20,10 @@ def command_line(tmp_path):
 
     def read(*arguments: str, technique: str = "lora") -> Setup:
         setup, _ = parse(
-            arguments, technique=technique, about="", lr=1e-3, adapters=technique != "baseline", home=tmp_path
+            arguments,
+            replace(load("lora"), technique=technique, adapters=technique != "baseline"),
+            "",
+            home=tmp_path,
         )
         return setup
 
@@ -148,31 +153,14 @@ def test_a_missing_package_is_named_before_anything_is_loaded(tmp_path, monkeypa
     """One line, with the command that brings it."""
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(UsageError, match=r"^needs the package bitsandbytes; pip install bitsandbytes$"):
-        parse(
-            ["--model", "tiny"],
-            technique="qlora",
-            about="",
-            lr=1e-3,
-            adapters=True,
-            home=tmp_path,
-            needs=("bitsandbytes",),
-        )
+        parse(["--model", "tiny"], load("qlora"), "", home=tmp_path)
 
 
 def test_a_stack_offers_its_steps_and_chooses_the_precision(tmp_path):
     """Leaving fp32 is a step of its own, so all others are in pure bf16; a step can have a rate of its own."""
 
     def read(*arguments: str) -> Setup:
-        setup, _ = parse(
-            ["--model", "tiny", *arguments],
-            technique="stack",
-            about="",
-            lr=1e-3,
-            lr_of={"checkpointing": 1e-4},
-            adapters=True,
-            home=tmp_path,
-            own=("step",),
-        )
+        setup, _ = parse(["--model", "tiny", *arguments], load("stack"), "", home=tmp_path)
         return setup
 
     assert (read().step, read().precision, read().init) == (None, "bf16", None)
@@ -223,7 +211,7 @@ def test_a_refusal_is_one_line_and_status_2_before_torch_is_loaded(run_demo, tmp
     lines = [line for line in answer.stderr.splitlines() if not line.startswith("import time:")]
     assert answer.returncode == 2 and answer.stdout == ""
     assert lines == ["lora.py: --rank: '0' is not a whole number from 1 up"]
-    assert "memlab.setup" in answer.stderr and " torch\n" not in answer.stderr
+    assert "memlab.options.setup" in answer.stderr and " torch\n" not in answer.stderr
 
 
 def test_help_reads_well(run_demo):

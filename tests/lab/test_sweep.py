@@ -12,7 +12,8 @@ from pathlib import Path
 import filelock
 import pytest
 
-from memlab import quality, record, reference, suite
+from memlab.results import record
+from memlab.sweeps import quality, reference, suite
 from records import make_record
 
 DEMOS = Path(__file__).parents[2] / "demos"
@@ -25,7 +26,7 @@ def sweep(tmp_path):
     script = tmp_path / "mini.py"
     script.write_text(
         "import os\n"
-        "from memlab import sweep\n"
+        "from memlab.sweeps import sweep\n"
         "sweep.main('A sweep.', 'mini', lambda records: os.environ['COMMANDS'].split(';'))\n"
     )
 

@@ -6,16 +6,18 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
 import pytest
 
-from memlab import ranks as launcher
-from memlab import record, states
-from memlab.arguments import parse
-from memlab.model import find
-from memlab.setup import Setup, UsageError
+from memlab.options.command_line import parse
+from memlab.options.demo import load
+from memlab.options.setup import Setup, UsageError
+from memlab.results import record, zero_formulas
+from memlab.running import torchrun as launcher
+from memlab.training.model import find
 from records import make_record
 
 pytest.importorskip("deepspeed", reason="DeepSpeed is not installed here (it comes with the demos, on Linux)")
@@ -92,7 +94,7 @@ def test_each_rank_keeps_what_the_paper_says(ranks, n, stage):
     that lies across two parts whole in both ranks.
     """
     for one in ranks(n, f"bf16-{stage}"):
-        formula = states.paper(stage, n, one.setup.parameters)
+        formula = zero_formulas.paper(stage, n, one.setup.parameters)
         if stage == 2:
             formula["gradients"] = 2 * whole_tensors(n, one.setup.rank_index)
         for kind, nbytes in formula.items():
@@ -230,7 +232,7 @@ def test_the_table_shows_each_kind_beside_the_papers_formula(first):
 DEMO = '''"""A demo."""
 import sys
 sys.path.insert(0, {demos!r})
-from memlab import launch
+from memlab import Demo, launch
 
 
 def build(lab):
@@ -240,8 +242,10 @@ def build(lab):
     torch.distributed.barrier()  # rank 0 waits here for the one that will not come
 
 
+DEMO = Demo("zero", build, lr=1e-4, sharded=True)
+
 if __name__ == "__main__":
-    launch.main("zero", __doc__, build, lr=1e-4, sharded=True)
+    launch.main(DEMO, __doc__)
 '''
 
 
@@ -352,7 +356,7 @@ def test_more_ranks_than_gpus_are_refused(monkeypatch):
     """NCCL would hang or fail on two ranks that share a GPU."""
     import torch
 
-    from memlab import hardware
+    from memlab.measuring import hardware
 
     monkeypatch.setattr(hardware, "choose", lambda name: torch.device("cuda"))
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
@@ -371,6 +375,5 @@ def test_other_demos_have_no_stage(tmp_path):
 
 def _parse(words: str, home: Path, *, sharded: bool = True) -> Setup:
     arguments = ["--model", "tiny", *words.split()]
-    return parse(arguments, technique="zero", about="", lr=1e-4, adapters=False, home=home, sharded=sharded)[
-        0
-    ]
+    setup, _ = parse(arguments, replace(load("zero"), sharded=sharded), "", home=home)
+    return setup

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import pytest
 
 import published
-from memlab.record import Record
+from memlab.results.record import Record
 from records import VERSIONS, make_record
 from steelyard.evidence import Records
 from steelyard.web.works import Work, apart, labels, works, works_of

@@ -27,7 +27,7 @@ TINY = {
     "warmup": "1",
 }
 
-FAKE = '''"""A demo that does as it is told: the events of `memlab.events`, without a model."""
+FAKE = '''"""A demo that does as it is told: the events of `memlab.running.events`, without a model."""
 import json, os, signal, sys, time
 
 if "--options" in sys.argv:

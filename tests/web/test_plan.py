@@ -8,10 +8,10 @@ import sys
 
 import pytest
 from flask.testing import FlaskClient
+from memlab.results.prediction_files import write_file
 
 import planned
-from memlab.fit import GPU_SIZES, OUTSIDE_BYTES
-from memlab.predictions import write_file
+from memlab.results.gpu_fit import GPU_SIZES, OUTSIDE_BYTES
 from pages.world import visible
 from planned import BATCHES, LARGE, SEQS, SMALL
 from steelyard.settings import Settings

@@ -17,9 +17,9 @@ from typing import Any, Literal
 
 from pydantic import ValidationError
 
-from memlab.record import Record, Setup
-from memlab.validation import FOLDER as VALIDATION
-from memlab.validation import Validation
+from memlab.results.accuracy import FOLDER as VALIDATION
+from memlab.results.accuracy import Validation
+from memlab.results.record import Record, Setup
 from steelyard.bank.model import Problem
 
 Kind = Literal["gpu", "cpu", "predicted", "computed", "cited"]

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from flask import Blueprint, render_template, request, url_for
 from flask_babel import gettext as _
 
-from memlab.fit import GPU_SIZES, Fit, Ranks
-from memlab.record import KINDS, Record
+from memlab.results.gpu_fit import GPU_SIZES, Fit, Ranks
+from memlab.results.record import KINDS, Record
 from steelyard.evidence import Group, Records
 from steelyard.web import numbers
 from steelyard.web.charts.draw import Chart

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flask import Blueprint, Response, abort, render_template
 
-from memlab.record import Record, schema
+from memlab.results.record import Record, schema
 from steelyard.evidence import Group, replay
 from steelyard.web.cards import title
 from steelyard.web.charts.curves import LEAST_STEPS, Curve, curves_chart

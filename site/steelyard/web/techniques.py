@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from flask import Blueprint, abort, render_template
 from markupsafe import Markup
 
-from memlab.record import Record
+from memlab.results.record import Record
 from steelyard.bank.model import Bank, Claim, Question, Text
 from steelyard.evidence import Judgement
 from steelyard.web import cards, numbers, pages, wording

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from flask_babel import gettext as _
 
-from memlab.record import Device, Record
-from memlab.validation import TOOLS, Figure, Row, Summary, Validation, summary
+from memlab.results.accuracy import TOOLS, Figure, Row, Summary, Validation, summary
+from memlab.results.record import Device, Record
 from steelyard.evidence import Records
 from steelyard.web import numbers
 from steelyard.web.cards import title
@@ -69,7 +69,7 @@ def tables(records: Records, language: str) -> tuple[Table, ...]:
 
 
 def tool_words(figure: Figure) -> str:
-    """Return what another tool's figure is called; `memlab.estimates` says how each is come by."""
+    """Return what another tool's figure is called; `memlab.validate.other_tools` says how each is come by."""
     match figure:
         case "accelerate_bytes":
             return _("accelerate's estimate-memory")

@@ -7,7 +7,7 @@ from contextlib import nullcontext
 
 from flask_babel import force_locale, gettext
 
-from memlab.record import Device, Setup
+from memlab.results.record import Device, Setup
 from steelyard.bank.model import Verdict
 from steelyard.evidence import GPUS, Reason
 from steelyard.web import numbers, pages
@@ -81,7 +81,7 @@ def phase_words(phase: str) -> str:
 
 
 def kind_words(kind: str) -> str:
-    """Return what a live byte is, one of `memlab.record.KINDS`."""
+    """Return what a live byte is, one of `memlab.results.record.KINDS`."""
     match kind:
         case "weights":
             return gettext("weights")
@@ -104,7 +104,7 @@ def rate_words(rate: float) -> str:
 
 
 def step_words(step: str) -> str:
-    """Return what a step of the stack adds, one of `memlab.record.STEPS`."""
+    """Return what a step of the stack adds, one of `memlab.results.record.STEPS`."""
     match step:
         case "checkpointing":
             return gettext("checkpointing")

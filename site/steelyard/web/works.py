@@ -16,7 +16,7 @@ from typing import Any
 from flask_babel import gettext as _
 from flask_babel import ngettext, pgettext
 
-from memlab.record import STEPS, TECHNIQUE_FIELDS, Record, Setup
+from memlab.results.record import STEPS, TECHNIQUE_FIELDS, Record, Setup
 from steelyard.bank.model import place
 from steelyard.evidence import Difference, Group, Records, differences, tuned
 from steelyard.web import numbers

@@ -15,7 +15,7 @@ from typing import Any
 
 from flask_babel import gettext as _
 
-from memlab.record import LOSS_WINDOW, Learning
+from memlab.results.record import LOSS_WINDOW, Learning
 from steelyard.evidence import Group, tuned
 from steelyard.web import numbers
 from steelyard.web.cells import STEP, cell, median, ranged

@@ -7,7 +7,7 @@ from typing import Any
 
 from flask_babel import gettext as _
 
-from memlab.record import KINDS, Breakdown
+from memlab.results.record import KINDS, Breakdown
 from steelyard.web import numbers
 from steelyard.web.charts.draw import WIDTH, Arm, Chart, Key, Row, in_rows, picture, unit
 from steelyard.web.wording import kind_words

@@ -13,7 +13,7 @@ from typing import Any
 from flask_babel import gettext as _
 from flask_babel import ngettext
 
-from memlab.record import Record
+from memlab.results.record import Record
 from steelyard.web import numbers
 from steelyard.web.charts.draw import WIDTH, Chart, Key, Row, headed, in_rows, picture
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from flask_babel import gettext as _
 
-from memlab.record import KINDS
+from memlab.results.record import KINDS
 from steelyard.evidence import Group
 from steelyard.web import numbers
 from steelyard.web.cards import change

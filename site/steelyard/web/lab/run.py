@@ -1,4 +1,4 @@
-"""One run of a demo: its process, and what is heard of it (`memlab.events` has the lines)."""
+"""One run of a demo: its process, and what is heard of it (`memlab.running.events` has the lines)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pathlib import Path
 from threading import Event, Thread, Timer
 from typing import IO, Any
 
-from memlab.record import Record, read
+from memlab.results.record import Record, read
 
 GRACE_SECONDS = 3.0
 """How long a run that was told to end may take before it is killed."""
@@ -31,7 +31,7 @@ _STAGES = {
     "train": "training, the clean pass",
     "ledger": "one step under the ledger",
 }
-"""As `memlab.runs` words them in a record."""
+"""As `memlab.running.process` words them in a record."""
 
 _log = logging.getLogger(__name__)
 
@@ -42,7 +42,7 @@ class Part:
 
     name: str
     state: str = "waiting"
-    """`waiting`, then `starting`, a stage of `memlab.events`, and at last the record's status."""
+    """`waiting`, then `starting`, a stage of `memlab.running.events`, and at last the record's status."""
     done: int = 0
     of: int = 1
     message: str | None = None

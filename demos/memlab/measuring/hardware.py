@@ -1,0 +1,101 @@
+"""What the run happens on: its name and size, what it holds, and the rules for sharing it."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
+import torch
+
+from memlab.options.setup import UsageError
+from memlab.results.record import Device
+
+BUSY_BYTES = 500 * 1000**2
+"""A GPU that holds more than this before we begin is somebody else's."""
+
+
+def choose(name: str) -> torch.device:
+    """Return the device that `--device` names. Raises UsageError when it is missing or in use."""
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    if name == "cuda":
+        # Asked before torch touches the GPU: its own context alone weighs hundreds of megabytes.
+        held = gpu_held_bytes()
+        if not torch.cuda.is_available():
+            raise UsageError(
+                "--device cuda: torch finds no GPU here; use --device cpu, or a torch built for CUDA"
+            )
+        if held is not None and held > BUSY_BYTES and not torch.cuda.is_initialized():
+            raise UsageError(
+                f"--device cuda: the GPU already holds {held / 1000**2:.0f} MB, and its numbers would not be "
+                "ours; stop what runs there, or choose another GPU with CUDA_VISIBLE_DEVICES"
+            )
+    return torch.device(name)
+
+
+def describe(device: torch.device) -> Device:
+    """Return the record's description of the device."""
+    if device.type == "cuda":
+        properties = torch.cuda.get_device_properties(device)
+        return Device(
+            kind="cuda",
+            name=properties.name,
+            memory_bytes=properties.total_memory,
+            driver=_nvidia_smi("driver_version"),
+        )
+    # Threads decide on a CPU's time, and some kernels keep a buffer for each: other threads, another device.
+    threads = torch.get_num_threads()
+    name = f"{_cpu_name()}, {threads} thread{'s' * (threads > 1)}"
+    return Device(kind="cpu", name=name, memory_bytes=psutil.virtual_memory().total)
+
+
+def synchronize(device: torch.device) -> None:
+    """Wait until the device has done all it was given."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def reserved_bytes(device: torch.device) -> int | None:
+    """Return what PyTorch's allocator has taken from the GPU and keeps, in use or not; None on a CPU."""
+    return torch.cuda.memory_reserved(device) if device.type == "cuda" else None
+
+
+def gpu_held_bytes() -> int | None:
+    """Return what the GPU holds for all processes by NVML's count, or None when NVML does not say."""
+    used = _nvidia_smi("memory.used")  # in MiB
+    return int(used) * 1024**2 if used is not None and used.isdigit() else None
+
+
+def process_peak_bytes() -> int:
+    """Return the largest resident set that this process has had."""
+    if sys.platform == "win32":
+        return int(psutil.Process().memory_info().peak_wset)
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+def _nvidia_smi(field: str) -> str | None:
+    """Ask NVML through nvidia-smi, which comes with the driver."""
+    gpu = os.environ.get("CUDA_VISIBLE_DEVICES", "0").split(",")[0].strip()
+    command = ["nvidia-smi", f"--query-gpu={field}", "--format=csv,noheader,nounits", "-i", gpu or "0"]
+    try:
+        answer = subprocess.run(command, capture_output=True, text=True, timeout=30, check=True)  # noqa: S603
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return answer.stdout.strip() or None
+
+
+def _cpu_name() -> str:
+    try:
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()

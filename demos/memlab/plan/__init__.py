@@ -1,0 +1,1 @@
+"""What fits on a GPU, searched and tabled by prediction."""

@@ -1,0 +1,225 @@
+"""Run many demos in one go: every run a fresh process, every record kept, what is done not done again.
+
+A sweep plans the runs of each command line, leaves out those that are asked for twice (every technique wants
+the baseline) or that have their record already, and starts the others one after the other. So it may be
+stopped at any time: the same command goes on. A run that fails is recorded, and the rest is done.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+from memlab.options.command_line import parse
+from memlab.options.demo import load
+from memlab.options.setup import UsageError
+from memlab.publishing import measured_tables, readme
+from memlab.publishing.numbers import in_bytes
+from memlab.results import provenance
+from memlab.results.files import HOME, read_folder, results_folder
+from memlab.results.record import Record
+from memlab.results.stages import STAGES
+from memlab.running.plan import plan
+from memlab.running.process import PlannedRun, outcome, start
+
+Stage = Callable[[list[Record]], Sequence[str]]
+"""Returns the commands to run, such as `lora.py --precision bf16`, given the records of the stages before."""
+
+_DONE = frozenset({"ok", "oom", "not_applicable"})
+
+
+def main(about: str, name: str, *stages: Stage) -> NoReturn:
+    """Run the sweep `name`, stage by stage, as the command line says.
+
+    Leaves with status 0 when all is done, 1 when a run failed or a script was left out, 2 on bad input, 130
+    on Ctrl-C.
+    """
+    arguments, shared = _parser(about, name).parse_known_args()
+    out = (arguments.out or HOME / "out" / name).resolve()
+    try:
+        with _alone_in(out):
+            failures = _run_stages(stages, shared, out)
+            _show(out)
+            if arguments.publish:
+                _publish(out)
+    except UsageError as error:
+        sys.stderr.write(f"{name}: {error}\n")
+        raise SystemExit(2) from None
+    except KeyboardInterrupt:
+        _show(out)
+        sys.stderr.write(f"{name}: stopped; the same command goes on from here\n")
+        raise SystemExit(130) from None
+    for line in failures:
+        sys.stderr.write(f"{name}: {line}\n")
+    raise SystemExit(1 if failures else 0)
+
+
+def _parser(about: str, name: str) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog=f"python -m memlab.{name}",
+        usage=f"python -m memlab.{name} [--out DIR] [--publish] [options of every demo]",
+        description=about,
+        epilog="Any other option is handed to every script: --device cpu, --model tiny, --seeds 3 …",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument(
+        "--out",
+        type=Path,
+        metavar="DIR",
+        help=f"for the records; those that lie there are not made again (default: demos/out/{name})",
+    )
+    parser.add_argument(
+        "--publish",
+        action="store_true",
+        help="when all is done, copy the records to demos/results/<device>/ as well",
+    )
+    return parser
+
+
+def _alone_in(out: Path) -> Any:
+    """Return a lock on the folder, held from here on. Raises UsageError when another sweep has it."""
+    import filelock
+
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        return filelock.FileLock(out / ".sweep.lock").acquire(timeout=0)
+    except filelock.Timeout:
+        raise UsageError(
+            f"--out {out}: another sweep is writing into this folder; wait for it, or choose another --out"
+        ) from None
+    except OSError as error:
+        raise UsageError(f"--out {out}: cannot be written ({error.strerror}); choose another --out") from None
+
+
+# ---- what is to be run -----------------------------------------------------------------------------------
+
+
+def _plan(commands: Sequence[str], shared: Sequence[str], out: Path) -> tuple[list[PlannedRun], list[str]]:
+    """Return the runs that the commands ask for, each once, and what scripts refuse.
+
+    Raises UsageError when every script refuses: then it is the shared options that are wrong.
+    """
+    runs: dict[tuple[str, int], PlannedRun] = {}
+    refusals: list[str] = []
+    for command in commands:
+        script, *words = command.split()
+        demo = load(script.removesuffix(".py"))
+        try:
+            setup, _ = parse([*words, *shared, "--out", str(out)], demo, "", home=HOME)
+        except UsageError as error:
+            refusals.append(f"{script}: {error}")
+            continue
+        for run in plan(demo, HOME / script, setup):
+            runs.setdefault(_identity(run.job.command, run.job.seed), run)
+    if refusals and not runs:
+        raise UsageError(refusals[0])
+    return list(runs.values()), list(dict.fromkeys(refusals))
+
+
+def _identity(command: str, seed: int) -> tuple[str, int]:
+    """Return what tells one run from another: its command (for whatever number of seeds) and its seed."""
+    return re.sub(r" --seeds \d+", "", command), seed
+
+
+def _done(out: Path) -> dict[tuple[str, int], Record]:
+    """Return the folder's records by identity, as far as they are results of these versions."""
+    versions = provenance.versions()
+    return {
+        _identity(one.origin.command, one.setup.seed): one
+        for one in read_folder(out)
+        if one.status in _DONE and one.setup.rank_index is None and one.origin.versions == versions
+    }
+
+
+# ---- running ---------------------------------------------------------------------------------------------
+
+
+def _run_stages(stages: Sequence[Stage], shared: Sequence[str], out: Path) -> list[str]:
+    """Run what is missing; return a line for everything that failed."""
+    failures: list[str] = []
+    for stage in stages:
+        planned, refusals = _plan(stage(read_folder(out)), shared, out)
+        failures += refusals
+        done = _done(out)
+        missing = [run for run in planned if _identity(run.job.command, run.job.seed) not in done]
+        if already := len(planned) - len(missing):
+            sys.stderr.write(f"already done: {already} of {len(planned)} runs, in {out}\n")
+        if missing:
+            failures += _run_all(missing, out)
+    return failures
+
+
+def _run_all(runs: Sequence[PlannedRun], out: Path) -> list[str]:
+    """Run one after the other; return a line for every run that failed."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+    columns = (
+        TextColumn("{task.fields[which]}"),
+        BarColumn(bar_width=20),
+        TimeElapsedColumn(),
+        TextColumn("elapsed, about"),
+        TimeRemainingColumn(),
+        TextColumn("left · {task.description}"),
+    )
+    failures: list[str] = []
+    # The estimate is the mean of all runs so far, not of the last seconds.
+    with Progress(*columns, console=Console(stderr=True), speed_estimate_period=float("inf")) as progress:
+        task = progress.add_task("", total=sum(run.tokens for run in runs), which="")
+        for number, run in enumerate(runs, 1):
+            failures += _run(run, f"{number} of {len(runs)}", out, progress, task)
+    return failures
+
+
+def _run(run: PlannedRun, which: str, out: Path, progress: Any, task: Any) -> list[str]:
+    """Run one, write its records and print a line; return the line again if it failed."""
+    what = f"{run.job.command.removeprefix('python demos/')}, seed {run.job.seed}"
+    progress.update(task, which=f"{which}: {what}", description="starting")
+    before, began = progress.tasks[0].completed, time.monotonic()
+
+    def show(message: dict[str, Any]) -> None:
+        part = message["done"] / message["of"] if message["stage"] == "train" else 0
+        progress.update(task, description=STAGES[message["stage"]], completed=before + part * run.tokens)
+
+    try:
+        results = start(run, show)
+    except (UsageError, SystemExit) as error:
+        line = f"{what}: {error}"
+        failed = True
+    else:
+        for one in results:
+            one.write(out)
+        result = results[0]
+        peak = f", peak {in_bytes(result.memory.peak_bytes)}" if result.status == "ok" else ""
+        line = f"{what}: {outcome(result)}{peak} ({time.monotonic() - began:.0f} s)"
+        failed = result.status == "failed"
+    progress.update(task, completed=before + run.tokens)
+    progress.console.print(f"{which}  {line}", highlight=False, markup=False, soft_wrap=True)
+    return [line] if failed else []
+
+
+# ---- afterwards ------------------------------------------------------------------------------------------
+
+
+def _show(out: Path) -> None:
+    from rich.console import Console
+    from rich.markdown import Markdown
+
+    console = Console()
+    if not console.is_terminal:
+        console.width = 140  # a log is as wide as the table
+    console.print(Markdown(measured_tables.of_folder(out) or "No record yet."))
+
+
+def _publish(out: Path) -> None:
+    """Copy every result to the folder of its device, and bring what is generated from them up to date."""
+    for one in read_folder(out):
+        if one.status in ("ok", "oom"):
+            one.write(results_folder(one.device, HOME))
+    readme.regenerate(HOME)

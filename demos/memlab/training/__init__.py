@@ -1,0 +1,1 @@
+"""What is trained: the model, the text, and the parts that techniques share."""

@@ -1,0 +1,1 @@
+"""Predictions beside measurements, on configurations that nobody chose."""
