@@ -7,8 +7,8 @@ from collections.abc import Callable
 
 from torch.profiler import ProfilerActivity, profile, record_function
 
-from memlab.measuring.run import OnProgress, Run
-from memlab.measuring.trainer import Trainer
+from memlab.measuring.run import Run
+from memlab.measuring.trainer import OnProgress, Trainer
 from memlab.training import data
 
 _STEP = "memlab: the step that counts"

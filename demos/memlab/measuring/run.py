@@ -10,7 +10,6 @@ import gc
 import math
 import statistics
 import traceback
-from collections.abc import Callable
 from typing import Any, Literal
 
 import torch
@@ -18,15 +17,12 @@ import torch
 from memlab.measuring import hardware
 from memlab.measuring.lab import Lab, NotApplicableError
 from memlab.measuring.ledger import Ledger
-from memlab.measuring.trainer import Trainer
+from memlab.measuring.trainer import OnProgress, Trainer
 from memlab.options.demo import Demo
 from memlab.options.setup import Setup
 from memlab.results import provenance, record
 from memlab.training import data
 from memlab.training.model import Source, find
-
-OnProgress = Callable[[str, int, int], None]
-"""Called with the stage (a key of `results.stages.STAGES`), how much of it is done, and of how much."""
 
 
 class Run:
@@ -110,11 +106,11 @@ class Run:
         text = (self.text, self.tokenize, self.end)
         every = data.training_batches(*text, **size, n=(total + 1) * self.ranks, seed=lab.seed)
         batches = _onto(lab.device, every[self.rank_index :: self.ranks])
-        held_out = _onto(lab.device, data.held_out_batches(*text, **size))
+        held_out = _onto(lab.device, data.held_out_batches(*text, **size, n=setup.held_out_rows))
 
         self.doing = "evaluating"
-        on_progress("evaluate", 0, 1)
-        self.eval_before = _finite(trainer.evaluate(held_out), "the held-out loss before training")
+        loss = trainer.evaluate(held_out, on_progress)
+        self.eval_before = _finite(loss, "the held-out loss before training")
 
         self.doing = "training"
         gc.collect()
@@ -132,8 +128,8 @@ class Run:
             self._read_allocator()
 
         self.doing = "evaluating"
-        on_progress("evaluate", 0, 1)
-        self.eval_after = _finite(trainer.evaluate(held_out), "the held-out loss after training")
+        loss = trainer.evaluate(held_out, on_progress)
+        self.eval_after = _finite(loss, "the held-out loss after training")
 
         self.doing = "keeping the ledger"
         on_progress("ledger", 0, 1)

@@ -20,6 +20,10 @@ def no_phase(name: Phase) -> AbstractContextManager[None]:
     return nullcontext()
 
 
+OnProgress = Callable[[str, int, int], None]
+"""Called with the stage (a key of `results.stages.STAGES`), how much of it is done, and of how much."""
+
+
 @dataclass(frozen=True)
 class Trainer:
     """The plain training step, the same for every technique and every pass."""
@@ -48,12 +52,13 @@ class Trainer:
         hardware.synchronize(self.lab.device)  # ... but not for the optimizer behind it
         return loss, time.perf_counter() - start
 
-    def evaluate(self, batches: Sequence[data.Batch]) -> float:
+    def evaluate(self, batches: Sequence[data.Batch], on_progress: OnProgress) -> float:
         """Return the mean loss per predicted token, in nats."""
         total = tokens = 0.0
         self.model.eval()
         with torch.no_grad(), self.lab.autocast():
-            for batch in batches:
+            for index, batch in enumerate(batches):
+                on_progress("evaluate", index, len(batches))
                 predicted = int((batch["labels"][:, 1:] != data.IGNORED).sum())
                 total += self.model(**batch).loss.item() * predicted
                 tokens += predicted

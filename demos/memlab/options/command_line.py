@@ -20,6 +20,7 @@ from memlab.options.demo import Demo
 from memlab.options.setup import (
     BUNDLED,
     DOCSTRINGS,
+    QUICK,
     RANDOM,
     SHARDING,
     SHARDING_OPTIONS,
@@ -76,6 +77,8 @@ def parse(arguments: Sequence[str], demo: Demo, about: str, *, home: Path) -> tu
         setup = _replayed(setup, theirs, given)
     else:
         setup = replace(setup, lr=setup.lr or demo.default_lr(setup))
+        if setup.quick:
+            setup = replace(setup, quick=False, **{n: QUICK[n] for n in QUICK if n not in given})
         if demo.sharded:
             setup = replace(setup, **SHARDING | {name: given[name] for name in SHARDING if name in given})
     if demo.sharded:

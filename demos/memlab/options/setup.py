@@ -16,6 +16,10 @@ from memlab.results import gpu_fit, record
 BUNDLED = "SmolLM2-135M-Instruct"
 DOCSTRINGS = "docstrings"
 RANDOM = " (random weights)"
+HELD_OUT_TOKENS = 4096
+"""So many held-out tokens give the loss before and after training, where they cost no more than training."""
+QUICK = {"batch": 1, "seq": 128, "steps": 2, "warmup": 1}
+"""What `--quick` stands for, where nothing else is given."""
 
 
 class UsageError(Exception):
@@ -96,6 +100,15 @@ class Setup:
             "a technique beside it follows suit (default: {default})",
             "what is trained",
             choices=("mixed", "bf16"),
+        ),
+    )
+    quick: bool = field(
+        default=False,
+        metadata=_option(
+            "a first look: "
+            + " ".join(f"--{name} {value}" for name, value in QUICK.items())
+            + "; it shows where the bytes are, and nothing of what is learned",
+            "how much",
         ),
     )
     batch: int = field(
@@ -238,6 +251,16 @@ class Setup:
             metavar="RECORD.json",
         ),
     )
+
+    @property
+    def held_out_rows(self) -> int:
+        """How many held-out sequences give the loss before and after training; at least 1.
+
+        They hold `HELD_OUT_TOKENS`, but no more than make both evaluations, which are forward passes, as
+        costly as training: a step takes about three times a forward pass of its tokens.
+        """
+        affordable = 3 * (self.warmup + self.steps) * self.batch // 2
+        return max(1, min(-(-HELD_OUT_TOKENS // self.seq), affordable))
 
     def arguments(self, leave_out: Sequence[str] = ()) -> list[str]:
         """Return the command line that gives this setup: the options that differ from their defaults."""

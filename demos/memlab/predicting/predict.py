@@ -13,7 +13,7 @@ from dataclasses import replace
 
 from transformers import PretrainedConfig
 
-from memlab.measuring.run import OnProgress
+from memlab.measuring.trainer import OnProgress
 from memlab.options.demo import Demo, load
 from memlab.options.setup import Setup
 from memlab.predicting import cuda_step

@@ -15,8 +15,8 @@ from torch._subclasses.fake_tensor import (
 from transformers import PretrainedConfig
 
 from memlab.measuring.ledger import Ledger
-from memlab.measuring.run import OnProgress, Run
-from memlab.measuring.trainer import Trainer
+from memlab.measuring.run import Run
+from memlab.measuring.trainer import OnProgress, Trainer
 from memlab.options.demo import Demo
 from memlab.options.setup import Setup
 from memlab.predicting import cuda_allocator, cuda_step, fake_tensors

@@ -9,14 +9,17 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from memlab.options.setup import Setup, folder_for
 from memlab.publishing import readme
 from memlab.results.files import read_folder, results_folder
 from memlab.results.record import Record
-from memlab.results.stages import STAGES
 from memlab.running.process import PlannedRun, outcome, start
+from memlab.running.progress import RunProgress, lines_in_a_log
+
+if TYPE_CHECKING:
+    from rich.progress import TaskID
 
 _CORES = os.cpu_count() or 1
 
@@ -56,37 +59,56 @@ def _run_all(runs: Sequence[PlannedRun], setup: Setup, home: Path) -> list[Recor
     Predictions, which measure no time and hardly take memory, run side by side.
     """
     from rich.console import Console
-    from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import (
+        BarColumn,
+        Progress,
+        SpinnerColumn,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
 
     columns = (
         SpinnerColumn(),
         TextColumn("{task.fields[name]}"),
         BarColumn(bar_width=20),
         TimeElapsedColumn(),
-        TextColumn("{task.description}"),
+        TextColumn("elapsed, about"),
+        TimeRemainingColumn(),
+        TextColumn("left · {task.description}"),
     )
+    running: dict[TaskID, RunProgress] = {}
 
     def run_one(run: PlannedRun) -> list[Record]:
-        task = progress.add_task("starting", name=f"{run.name}, seed {run.job.seed}", total=None)
+        name = f"{run.name}, seed {run.job.seed}"
+        task = bars.add_task("starting", name=name, total=run.total_work or None)
+        progress = running[task] = RunProgress(run)
 
-        def show(message: dict[str, Any]) -> None:
-            progress.update(
-                task,
-                description=STAGES[message["stage"]],
-                completed=message["done"],
-                total=message["of"],
-            )
+        def on_progress(message: dict[str, Any]) -> None:
+            progress.update(message)
+            bars.update(task, description=progress.description, completed=progress.done)
 
-        results = start(run, show)
+        try:
+            results = start(run, on_progress)
+        finally:
+            del running[task]
         result = results[0]
-        progress.update(task, description=outcome(result), completed=1, total=1)
+        bars.update(task, description=outcome(result), completed=1, total=1)
         # Only a result is published; a failure, or what this device has no use for, is for its owner.
         published = setup.publish and result.status in ("ok", "oom")
         folder = results_folder(result.device, home) if published else folder_for(setup, home)
         for path in [record.write(folder) for record in results]:
-            progress.console.print(f"wrote {_short(path)}", highlight=False, markup=False, soft_wrap=True)
+            bars.console.print(f"wrote {_short(path)}", highlight=False, markup=False, soft_wrap=True)
         return results
 
-    with Progress(*columns, console=Console(stderr=True)) as progress, ThreadPoolExecutor(_CORES) as pool:
+    def state() -> str:
+        return "\n".join(progress.line() for progress in list(running.values())) or "starting"
+
+    with (
+        # The estimate is the mean of all the run, not of its last seconds.
+        Progress(*columns, console=Console(stderr=True), speed_estimate_period=float("inf")) as bars,
+        lines_in_a_log(state),
+        ThreadPoolExecutor(_CORES) as pool,
+    ):
         every = pool.map(run_one, runs) if setup.predict else map(run_one, runs)
         return list(chain.from_iterable(every))

@@ -66,11 +66,15 @@ def _start(name: str, script: Path, setup: Setup, seed: int, leave_out: Sequence
         name,
         setup.arguments(leave_out=("json", *leave_out)),
         Job(seed, shlex.join(["python", path, *shown])),
-        tokens=_tokens(setup),
+        work=_work(setup),
     )
 
 
-def _tokens(setup: Setup) -> int:
-    """Return how many tokens a run passes through the model, about."""
-    steps = setup.warmup + setup.steps + 4  # both evaluations and the ledger's step are about four more
-    return steps * setup.batch * setup.seq * (setup.ranks or 1)
+def _work(setup: Setup) -> dict[str, float]:
+    """Return the work of each stage; a training step takes about three times a forward pass."""
+    if setup.predict:
+        return {}
+    tokens, steps = setup.batch * setup.seq, setup.warmup + setup.steps
+    held_out = setup.held_out_rows * setup.seq
+    ranks = setup.ranks or 1
+    return {"evaluate": held_out * ranks, "train": 3 * steps * tokens * ranks, "ledger": 3 * tokens * ranks}

@@ -13,7 +13,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -49,8 +49,13 @@ class PlannedRun:
     name: str
     arguments: list[str]
     job: Job
-    tokens: int
-    """How many tokens it passes through the model, about: a measure of the time that it takes."""
+    work: Mapping[str, float]
+    """The work of each stage in forward passes of a token: a measure of the time that it takes."""
+
+    @property
+    def total_work(self) -> float:
+        """The work of all stages, the evaluation before training and the one after it."""
+        return sum(self.work.values()) + self.work.get("evaluate", 0)
 
 
 def start(run: PlannedRun, on_progress: Callable[[dict[str, Any]], None]) -> list[record.Record]:

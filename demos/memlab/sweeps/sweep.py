@@ -23,9 +23,9 @@ from memlab.publishing.numbers import in_bytes
 from memlab.results import provenance
 from memlab.results.files import HOME, read_folder, results_folder
 from memlab.results.record import Record
-from memlab.results.stages import STAGES
 from memlab.running.plan import plan
 from memlab.running.process import PlannedRun, outcome, start
+from memlab.running.progress import RunProgress, lines_in_a_log
 
 Stage = Callable[[list[Record]], Sequence[str]]
 """Returns the commands to run, such as `lora.py --precision bf16`, given the records of the stages before."""
@@ -171,7 +171,7 @@ def _run_all(runs: Sequence[PlannedRun], out: Path) -> list[str]:
     failures: list[str] = []
     # The estimate is the mean of all runs so far, not of the last seconds.
     with Progress(*columns, console=Console(stderr=True), speed_estimate_period=float("inf")) as progress:
-        task = progress.add_task("", total=sum(run.tokens for run in runs), which="")
+        task = progress.add_task("", total=sum(run.total_work for run in runs), which="")
         for number, run in enumerate(runs, 1):
             failures += _run(run, f"{number} of {len(runs)}", out, progress, task)
     return failures
@@ -183,12 +183,15 @@ def _run(run: PlannedRun, which: str, out: Path, progress: Any, task: Any) -> li
     progress.update(task, which=f"{which}: {what}", description="starting")
     before, began = progress.tasks[0].completed, time.monotonic()
 
-    def show(message: dict[str, Any]) -> None:
-        part = message["done"] / message["of"] if message["stage"] == "train" else 0
-        progress.update(task, description=STAGES[message["stage"]], completed=before + part * run.tokens)
+    state = RunProgress(run)
+
+    def on_progress(message: dict[str, Any]) -> None:
+        state.update(message)
+        progress.update(task, description=state.description, completed=before + state.done)
 
     try:
-        results = start(run, show)
+        with lines_in_a_log(lambda: f"{which}  {state.line()}"):
+            results = start(run, on_progress)
     except (UsageError, SystemExit) as error:
         line = f"{what}: {error}"
         failed = True
@@ -199,7 +202,7 @@ def _run(run: PlannedRun, which: str, out: Path, progress: Any, task: Any) -> li
         peak = f", peak {in_bytes(result.memory.peak_bytes)}" if result.status == "ok" else ""
         line = f"{what}: {outcome(result)}{peak} ({time.monotonic() - began:.0f} s)"
         failed = result.status == "failed"
-    progress.update(task, completed=before + run.tokens)
+    progress.update(task, completed=before + run.total_work)
     progress.console.print(f"{which}  {line}", highlight=False, markup=False, soft_wrap=True)
     return [line] if failed else []
 

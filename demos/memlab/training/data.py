@@ -27,9 +27,6 @@ from memlab.training import cache
 IGNORED = -100
 """The label of a token that the loss leaves out (the prompts' tokens)."""
 
-HELD_OUT_TOKENS = 4096
-"""At least so many held-out tokens give the loss before and after, however long a sequence is."""
-
 _NOT_LIBRARY = {"site-packages", "dist-packages", "test", "tests", "idle_test", "idlelib", "lib2to3"}
 
 
@@ -163,9 +160,10 @@ def training_batches(
     return [_stack(list(islice(rows, batch))) for _ in range(n)]
 
 
-def held_out_batches(text: Text, tokenize: Tokenize, end: int, *, batch: int, seq: int) -> list[Batch]:
-    """Return the held-out batches: `HELD_OUT_TOKENS` in as few sequences as hold them, whatever the seed."""
-    n = -(-HELD_OUT_TOKENS // seq)
+def held_out_batches(
+    text: Text, tokenize: Tokenize, end: int, *, batch: int, seq: int, n: int
+) -> list[Batch]:
+    """Return `n` held-out sequences in batches, the same ones whatever the seed and the technique."""
     rows = list(islice(_pack(_shuffled_forever(text.held_out, 0), tokenize, end, seq), n))
     return [_stack(rows[i : i + batch]) for i in range(0, len(rows), batch)]
 

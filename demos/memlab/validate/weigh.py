@@ -90,7 +90,7 @@ def _measure(technique: str, setup: Setup) -> tuple[Record, int | None]:
     command = shlex.join(["python", f"demos/{script.name}", *setup.arguments(leave_out=("out", "model"))])
     if setup.ranks is not None:  # processes of their own
         job = Job(seed=0, command=command)
-        run = PlannedRun(script, technique, arguments, job, tokens=setup.batch * setup.seq)
+        run = PlannedRun(script, technique, arguments, job, work={})
         return start(run, lambda message: None)[0], None
     weighed = ProfiledRun(load(technique), setup, seed=0, command=command)
     result = weighed.measure(lambda stage, done, of: None)
