@@ -20,7 +20,7 @@ import torch
 from torch.utils.weak import WeakIdKeyDictionary
 from transformers import BitsAndBytesConfig
 
-from memlab import chunked, data, hardware, offload, origin, record
+from memlab import bf16_kernels, chunked, data, hardware, offload, origin, record
 from memlab.ledger import Ledger, Phase
 from memlab.model import Source, find
 from memlab.setup import Setup
@@ -249,6 +249,11 @@ class Run:
         return self.to_record("failed", f"{type(error).__name__} while {where}")
 
     def _go(self, build: Build, tell: Tell) -> None:
+        with bf16_kernels.fast_bf16(self.lab.device) as choice:
+            self.warning = self.warning or choice.warning
+            self._load_and_train(build, tell)
+
+    def _load_and_train(self, build: Build, tell: Tell) -> None:
         lab, setup = self.lab, self.lab.setup
         cuda = lab.device.type == "cuda"
         total = setup.warmup + setup.steps
