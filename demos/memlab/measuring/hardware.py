@@ -13,6 +13,7 @@ import torch
 
 from memlab.options.setup import UsageError
 from memlab.results.record import Device
+from memlab.training import bf16_kernels
 
 BUSY_BYTES = 500 * 1000**2
 """A GPU that holds more than this before we begin is somebody else's."""
@@ -50,7 +51,13 @@ def describe(device: torch.device) -> Device:
     # Threads decide on a CPU's time, and some kernels keep a buffer for each: other threads, another device.
     threads = torch.get_num_threads()
     name = f"{_cpu_name()}, {threads} thread{'s' * (threads > 1)}"
-    return Device(kind="cpu", name=name, memory_bytes=psutil.virtual_memory().total)
+    return Device(
+        kind="cpu",
+        name=name,
+        memory_bytes=psutil.virtual_memory().total,
+        threads=threads,
+        bf16_kernel=bf16_kernels.choose(bf16_kernels.this_cpu()).name,
+    )
 
 
 def synchronize(device: torch.device) -> None:

@@ -21,7 +21,7 @@ from memlab.measuring.trainer import OnProgress, Trainer
 from memlab.options.demo import Demo
 from memlab.options.setup import Setup
 from memlab.results import provenance, record
-from memlab.training import data
+from memlab.training import bf16_kernels, data
 from memlab.training.model import Source, find
 
 
@@ -87,6 +87,11 @@ class Run:
         return self.to_record("failed", f"{type(error).__name__} while {where}")
 
     def _go(self, on_progress: OnProgress) -> None:
+        with bf16_kernels.fast_bf16(self.lab.device) as choice:
+            self.warning = self.warning or choice.warning
+            self._load_and_train(on_progress)
+
+    def _load_and_train(self, on_progress: OnProgress) -> None:
         lab, setup = self.lab, self.lab.setup
         cuda = lab.device.type == "cuda"
         total = setup.warmup + setup.steps

@@ -78,7 +78,8 @@ def parse(arguments: Sequence[str], demo: Demo, about: str, *, home: Path) -> tu
     else:
         setup = replace(setup, lr=setup.lr or demo.default_lr(setup))
         if setup.quick:
-            setup = replace(setup, quick=False, **{n: QUICK[n] for n in QUICK if n not in given})
+            quick: dict[str, Any] = {name: QUICK[name] for name in QUICK if name not in given}
+            setup = replace(setup, quick=False, **quick)
         if demo.sharded:
             setup = replace(setup, **SHARDING | {name: given[name] for name in SHARDING if name in given})
     if demo.sharded:

@@ -17,7 +17,15 @@ from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
 
 from memlab.results.writing import write_whole
 
@@ -123,6 +131,24 @@ class Device(_Part):
     memory_bytes: Bytes | None
     driver: Line | None = None
     count: Annotated[int, Field(ge=1)] = 1
+    threads: Annotated[int, Field(ge=1)] | None = Field(
+        default=None, description="that one operator is shared among, on a CPU"
+    )
+    bf16_kernel: Line | None = Field(
+        default=None,
+        description="what multiplies bf16 matrices on a CPU; times may be compared where it agrees, memory "
+        "does not depend on it",
+    )
+
+    @model_serializer(mode="wrap")
+    def _as_before_where_unknown(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out the two that earlier records lack, so that reading and writing changes no file."""
+        fields: dict[str, Any] = serialize(self)
+        return {
+            name: value
+            for name, value in fields.items()
+            if value is not None or name not in ("threads", "bf16_kernel")
+        }
 
 
 class Breakdown(_Part):
