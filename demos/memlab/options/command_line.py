@@ -15,7 +15,7 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, NoReturn
 
-from memlab.options import description
+from memlab.options import description, packages
 from memlab.options.demo import Demo
 from memlab.options.setup import (
     BUNDLED,
@@ -63,9 +63,7 @@ def parse(arguments: Sequence[str], demo: Demo, about: str, *, home: Path) -> tu
     setup = Setup(**lacking | given)
     if setup.gpu_memory is not None and setup.predict:
         setup = replace(setup, for_="cuda")
-    for package in demo.needs:
-        if importlib.util.find_spec(package) is None:
-            raise UsageError(f"needs the package {package}; pip install {package}")
+    packages.check(setup.model, demo.needs)
     theirs = None
     if setup.like is not None:
         theirs = _read_like(setup.like, demo.technique)

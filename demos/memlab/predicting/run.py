@@ -102,11 +102,13 @@ class PredictedRun(Run):
             if lab.on_gpu:
                 cuda_step.choose_again(self.model)
         trainer_type = _CudaTrainer if lab.on_gpu else self.trainer_type
-        trainer = trainer_type(lab, self.model, self.optimizer)
+        trainer = trainer_type(lab, self.model, self.optimizer, self.demo.step)
         with cuda_step.CudaAutocast() if lab.on_gpu else nullcontext():
             if not self.optimizer.state:
                 _bring_optimizer_state(trainer)
-            self.ledger = trainer.ledger_step(batch_of(lab.setup))
+            own_batch = self.demo.batch
+            batch = batch_of(lab.setup) if own_batch is None else dict(own_batch(lab))
+            self.ledger = trainer.ledger_step(batch)
         self.static = self.ledger.alive().total
         if lab.on_gpu:
             self._allocate(self.ledger)
