@@ -154,7 +154,7 @@ def test_a_foreign_picture_and_one_outside_the_folder_do_not_come_along(bank):
 
 
 def test_verdicts_are_worded_as_on_the_pages(app):
-    from steelyard.web.wording import verdict_words
+    from steelyard.web.text.vocabulary import verdict_words
 
     with app.test_request_context():
         for language, words in WORDS.items():

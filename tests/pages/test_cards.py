@@ -14,8 +14,8 @@ from records import make_record
 from steelyard.bank.model import Claim, Test, Verdict
 from steelyard.evidence import Judgement, Reason, Records, judge
 from steelyard.evidence.reasons import ENGLISH
-from steelyard.web.cards import within_a_sentence
-from steelyard.web.wording import reason_words
+from steelyard.web.evidence.cards import within_a_sentence
+from steelyard.web.text.vocabulary import reason_words
 
 pytestmark = pytest.mark.usefixtures("english")
 

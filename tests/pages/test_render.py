@@ -9,7 +9,7 @@ from flask import Flask
 
 from steelyard.bank.model import Claim, Text, Verdict
 from steelyard.evidence import Judgement
-from steelyard.web.render import render
+from steelyard.web.text.render import render
 
 
 def html(source: str, **options: object) -> str:

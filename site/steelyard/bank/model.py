@@ -30,8 +30,11 @@ T = TypeVar("T")
 ROOT_QUIZ = "questions"
 """The slug of the quiz made of the files that lie in the bank's folder itself."""
 
+BASELINE = "baseline"
+"""Full fine-tuning, which every technique is compared with."""
+
 TECHNIQUES = (
-    "baseline",
+    BASELINE,
     "lora",
     "qlora",
     "gradient_checkpointing",

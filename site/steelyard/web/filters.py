@@ -13,7 +13,8 @@ from flask_babel import format_date, get_locale
 
 from steelyard.evidence import Finding
 from steelyard.settings import Settings
-from steelyard.web import cards, numbers, wording
+from steelyard.web.evidence import cards
+from steelyard.web.text import numbers, vocabulary
 
 
 def init_app(app: Flask, settings: Settings) -> None:
@@ -33,7 +34,7 @@ def init_app(app: Flask, settings: Settings) -> None:
         two_decimals=two_decimals,
         universal=universal,
         whole_percent=whole_percent,
-        work=wording.work_words,
+        work=vocabulary.work_words,
         zoned=zoned,
     )
 
@@ -83,7 +84,7 @@ def scale_low(fractions: Iterable[float]) -> float:
 
 
 def how(finding: Finding) -> str:
-    return wording.how_words(finding.kind, finding.device)
+    return vocabulary.how_words(finding.kind, finding.device)
 
 
 def selection(fields: Mapping[str, object], other: Mapping[str, object]) -> str:

@@ -7,13 +7,13 @@ from flask import Blueprint, render_template
 from steelyard.bank.checks import contradictions
 from steelyard.bank.model import Bank, Problem
 from steelyard.evidence import Records
-from steelyard.web import clock
+from steelyard.remember import remembered
+from steelyard.web.app import clock
+from steelyard.web.app.identity import tallies_by_quiz
+from steelyard.web.app.state import Same, state
+from steelyard.web.evidence.savings import savings
 from steelyard.web.filters import scale_low
-from steelyard.web.learner import tallies_by_quiz
-from steelyard.web.remember import remembered
-from steelyard.web.review import due
-from steelyard.web.savings import savings
-from steelyard.web.state import Same, state
+from steelyard.web.quiz.review import due
 
 bp = Blueprint("home", __name__)
 

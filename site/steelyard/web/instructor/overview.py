@@ -7,11 +7,11 @@ from flask import render_template
 from steelyard.bank.checks import check
 from steelyard.bank.model import Bank, Problem
 from steelyard.evidence import Records
+from steelyard.remember import remembered
 from steelyard.store import classes, results
-from steelyard.web.database import db
+from steelyard.web.app.database import db
+from steelyard.web.app.state import Same, state
 from steelyard.web.instructor.guard import bp, who
-from steelyard.web.remember import remembered
-from steelyard.web.state import Same, state
 
 
 @bp.get("")

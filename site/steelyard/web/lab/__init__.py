@@ -22,10 +22,10 @@ from __future__ import annotations
 from flask import Flask, Response
 
 from steelyard.settings import LOCAL_HOSTS, Settings, SettingsError
+from steelyard.web.app.security import CONTENT_SECURITY_POLICY
 from steelyard.web.lab import views
 from steelyard.web.lab.queue import Lab
 from steelyard.web.lab.views import EXTENSION
-from steelyard.web.security import CONTENT_SECURITY_POLICY
 
 __all__ = ["EXTENSION", "Lab", "init_app"]
 

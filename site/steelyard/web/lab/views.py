@@ -21,12 +21,14 @@ from flask import (
 from flask_babel import gettext as _
 from werkzeug.wrappers import Response as Redirect
 
-from steelyard.web import numbers, pages, plan, techniques
+from steelyard.web.app.state import state
+from steelyard.web.evidence import techniques
 from steelyard.web.lab import ask, guard, results
 from steelyard.web.lab.options import DemoError, Option, OptionError, arguments, options
 from steelyard.web.lab.queue import FullError, Lab
 from steelyard.web.lab.run import Part, Run
-from steelyard.web.state import state
+from steelyard.web.planner import plan
+from steelyard.web.text import numbers, technique_texts
 
 EXTENSION = "steelyard.lab"
 
@@ -118,7 +120,7 @@ def enter() -> Redirect | tuple[str, int]:
 def start() -> Redirect | Page:
     """Queue a demo with the values of the form, or say what is wrong with them."""
     technique = request.form.get("technique", "")
-    if technique not in pages.techniques():
+    if technique not in technique_texts.techniques():
         abort(404)
     lab = _lab()
     script = lab.demos / f"{technique}.py"
@@ -213,7 +215,7 @@ def run_predicted(run: Run) -> list[plan.Asked]:
 @bp.app_template_global()
 def asked_techniques() -> tuple[str, ...]:
     """Return the techniques of which any model's prediction can be asked, in their order."""
-    return tuple(name for name in pages.techniques() if name not in ask.ON_RANKS)
+    return tuple(name for name in technique_texts.techniques() if name not in ask.ON_RANKS)
 
 
 @bp.app_template_global()
