@@ -22,7 +22,8 @@ from exchange.moodle import read_gift
 from questions import question_text
 from steelyard import evidence
 from steelyard.bank.load import load
-from steelyard.bank.model import Scoring, Text, Verdict
+from steelyard.bank.model import Scoring, Text
+from steelyard.claims import Verdict
 from steelyard.cli import main
 from steelyard.evidence import Records
 from steelyard.exchange import gift, moodle_xml, qti

@@ -11,7 +11,7 @@ from flask_babel import force_locale
 from memlab.record import Record
 from pages.world import visible
 from records import make_record
-from steelyard.bank.model import Claim, Test, Verdict
+from steelyard.claims import Claim, Test, Verdict
 from steelyard.evidence import Judgement, Reason, Records, judge
 from steelyard.evidence.reasons import ENGLISH
 from steelyard.web.evidence.cards import within_a_sentence

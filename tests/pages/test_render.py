@@ -7,7 +7,8 @@ import re
 import pytest
 from flask import Flask
 
-from steelyard.bank.model import Claim, Text, Verdict
+from steelyard.bank.model import Text
+from steelyard.claims import Claim, Verdict
 from steelyard.evidence import Judgement
 from steelyard.web.text.render import render
 

@@ -20,7 +20,7 @@ from pydantic import ValidationError
 from memlab.record import Record, Setup
 from memlab.validation import FOLDER as VALIDATION
 from memlab.validation import Validation
-from steelyard.bank.model import Problem
+from steelyard.problems import Problem
 
 Kind = Literal["gpu", "cpu", "predicted", "computed", "cited"]
 """How a figure was obtained, the stronger kind first."""

@@ -13,7 +13,7 @@ from functools import cached_property
 from typing import Any
 
 from memlab.record import STEPS, TECHNIQUE_FIELDS, Record, Setup
-from steelyard.bank.model import BASELINE, place
+from steelyard.claims import BASELINE, place
 from steelyard.evidence.compare import Difference, differences, tuned
 from steelyard.evidence.records import Group, Records
 from steelyard.remember import remembered

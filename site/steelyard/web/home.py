@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from flask import Blueprint, render_template
 
-from steelyard.bank.checks import contradictions
-from steelyard.bank.model import Bank, Problem
+from steelyard.bank.model import Bank
+from steelyard.checks import contradictions
 from steelyard.evidence import Records
+from steelyard.problems import Problem
 from steelyard.remember import remembered
 from steelyard.web.app import clock
 from steelyard.web.app.identity import tallies_by_quiz

@@ -19,8 +19,8 @@ from sqlalchemy import make_url
 from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 
-from steelyard.bank.checks import check
 from steelyard.bank.model import Bank
+from steelyard.checks import check
 from steelyard.settings import Settings, SettingsError
 from steelyard.web import create_app
 from steelyard.web.app.database import migrate

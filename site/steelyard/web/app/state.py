@@ -9,7 +9,8 @@ from flask import current_app
 
 from steelyard import evidence
 from steelyard.bank.load import Loader
-from steelyard.bank.model import Bank, Claim
+from steelyard.bank.model import Bank
+from steelyard.claims import Claim
 from steelyard.evidence import Judgement, Records
 from steelyard.live import Live
 from steelyard.remember import remembered

@@ -9,7 +9,7 @@ from functools import partial
 from flask_babel import gettext as _
 
 from memlab.record import Setup
-from steelyard.bank.model import Test
+from steelyard.claims import Test
 from steelyard.evidence import Difference, Finding
 from steelyard.web.app.languages import language
 from steelyard.web.text import numbers, technique_texts

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from memlab.record import STEPS
-from steelyard.bank.model import BASELINE, Claim, Test
+from steelyard.claims import BASELINE, Claim, Test
 from steelyard.evidence import Finding, Records, judge
 from steelyard.remember import remembered
 from steelyard.web.app.state import state

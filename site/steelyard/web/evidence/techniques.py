@@ -10,7 +10,8 @@ from flask import Blueprint, abort, render_template
 from markupsafe import Markup
 
 from memlab.record import Record
-from steelyard.bank.model import BASELINE, Bank, Claim, Question, Text
+from steelyard.bank.model import Bank, Question, Text
+from steelyard.claims import BASELINE, Claim
 from steelyard.evidence import Judgement
 from steelyard.evidence.workloads import works_of
 from steelyard.web.app.languages import language

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from flask import render_template
 
-from steelyard.bank.checks import check
-from steelyard.bank.model import Bank, Problem
+from steelyard.bank.model import Bank
+from steelyard.checks import check
 from steelyard.evidence import Records
+from steelyard.problems import Problem
 from steelyard.remember import remembered
 from steelyard.store import classes, results
 from steelyard.web.app.database import db

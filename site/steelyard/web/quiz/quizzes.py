@@ -11,7 +11,8 @@ from flask_babel import gettext as _
 from werkzeug.wrappers import Response
 
 from steelyard import exam_lifecycle, store
-from steelyard.bank.model import Bank, Problem, Quiz, slug_of
+from steelyard.bank.model import Bank, Quiz, slug_of
+from steelyard.problems import Problem
 from steelyard.store.exams import extra_percent
 from steelyard.web.app import clock
 from steelyard.web.app.database import db

@@ -28,7 +28,8 @@ from steelyard.web.text.highlight import highlight
 from steelyard.web.text.vocabulary import verdict_words
 
 if TYPE_CHECKING:
-    from steelyard.bank.model import Text, Verdict
+    from steelyard.bank.model import Text
+    from steelyard.claims import Verdict
     from steelyard.evidence import Judgement
 
 _OURS = secrets.token_hex(8) + "-"

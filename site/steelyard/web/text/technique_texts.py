@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from steelyard.bank.model import Text, place
+from steelyard.bank.model import Text
+from steelyard.claims import place
 from steelyard.web.app.state import state
 
 _SCRIPT = re.compile(r"[a-z][a-z0-9_]{0,39}")

@@ -8,7 +8,7 @@ from contextlib import nullcontext
 from flask_babel import force_locale, gettext
 
 from memlab.record import Device, Setup
-from steelyard.bank.model import Verdict
+from steelyard.claims import Verdict
 from steelyard.evidence import GPUS, Reason
 from steelyard.web.app.languages import language
 from steelyard.web.text import numbers, technique_texts

@@ -8,7 +8,7 @@ from typing import Any
 from flask_babel import gettext as _
 
 from memlab.record import KINDS
-from steelyard.bank.model import BASELINE
+from steelyard.claims import BASELINE
 from steelyard.evidence import Group
 from steelyard.evidence.workloads import Work
 from steelyard.web.evidence.cards import change

@@ -10,11 +10,13 @@ from pathlib import Path
 from urllib.parse import unquote
 
 from steelyard.bank.answer import comparable
-from steelyard.bank.model import TECHNIQUES, Bank, Claim, Problem, Question, Selection, Test, Text
+from steelyard.bank.model import Bank, Question, Text
 from steelyard.bank.prose import Mention, numbers, scan
 from steelyard.bank.report import did_you_mean, quoted
+from steelyard.claims import TECHNIQUES, Claim, Selection, Test
 from steelyard.evidence import METRICS, PAIRED, SELECTORS, Records, judge
 from steelyard.markdown import HTML_TAGS
+from steelyard.problems import Problem
 
 CHANCE = 0.01
 """How unlikely a pattern of keys has to be, were they put in at random, before it is reported."""
