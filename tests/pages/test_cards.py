@@ -14,7 +14,7 @@ from records import make_record
 from steelyard.claims import Claim, Test, Verdict
 from steelyard.evidence import Judgement, Reason, Records, judge
 from steelyard.evidence.reasons import ENGLISH
-from steelyard.web.evidence.cards import within_a_sentence
+from steelyard.web.text.technique_texts import title, within_a_sentence
 from steelyard.web.text.vocabulary import reason_words
 
 pytestmark = pytest.mark.usefixtures("english")
@@ -256,9 +256,9 @@ def test_each_side_says_what_the_test_asks_of_it() -> None:
 def test_why_a_test_decides_nothing_is_said_in_every_language(code: str) -> None:
     values = {name: name for name in re.findall(r"{(\w+)}", ENGLISH[code])}
     reason = Reason(code, values)
-    english = reason_words(reason)
+    english = reason_words(reason, title)
     with force_locale("ja"):
-        japanese = reason_words(reason)
+        japanese = reason_words(reason, title)
 
     assert str(reason)
     assert english.isascii() and not japanese.isascii()

@@ -48,7 +48,7 @@ def create_app(settings: Settings | None = None, demos: lab.Lab | None = None) -
     database.init_app(app, settings)
     languages.init_app(app)
     identity.init_app(app)
-    filters.init_app(app, settings)
+    filters.init_app(app)
     static.init_app(app)
     errors.init_app(app)
     for blueprint in BLUEPRINTS:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
-from flask import Flask, current_app, render_template
+from flask import Blueprint, Flask, current_app, render_template, request
 from flask_babel import gettext as _
 from flask_wtf.csrf import CSRFError
 from werkzeug.exceptions import HTTPException, SecurityError
 
 from steelyard.web.app.languages import language
-from steelyard.web.quiz import exams, questions
+
+Answer = TypeVar("Answer", bound=Callable[[], Any])
 
 
 def init_app(app: Flask) -> None:
@@ -22,12 +24,6 @@ def show(error: HTTPException) -> Any:
     code = error.code or 500
     if code < 400 or error.response is not None:
         return error
-    if isinstance(error, CSRFError):
-        try:
-            if page := questions.forgery() or exams.forgery():
-                return page
-        except HTTPException as worse:  # such as a question whose file broke since: that is what to tell
-            return show(worse)
     title, advice = _words(error, code)
     headers = [
         (name, value) for name, value in error.get_headers() if name != "Content-Type"
@@ -39,6 +35,26 @@ def show(error: HTTPException) -> Any:
             current_app.logger.exception("the page of an error could not be drawn")
         plain = current_app.jinja_env.get_template("error_plain.html")
         return plain.render(title=title, advice=advice, lang=language()), code, headers
+
+
+def stale_form(bp: Blueprint, view: str) -> Callable[[Answer], Answer]:
+    """Return a decorator for what answers a form of this blueprint's `view` whose token is stale.
+
+    What it decorates returns a page, or None to have the error shown. A blueprint can have one.
+    """
+
+    def decorate(answer: Answer) -> Answer:
+        @bp.errorhandler(CSRFError)
+        def answer_stale_form(error: CSRFError) -> Any:
+            try:
+                page = answer() if request.endpoint == f"{bp.name}.{view}" else None
+            except HTTPException as worse:  # such as a question whose file broke since: that is what to tell
+                return show(worse)
+            return show(error) if page is None else page
+
+        return answer
+
+    return decorate
 
 
 def _words(error: HTTPException, code: int) -> tuple[str, str]:

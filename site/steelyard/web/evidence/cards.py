@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 
@@ -10,10 +10,11 @@ from flask_babel import gettext as _
 
 from memlab.record import Setup
 from steelyard.claims import Test
-from steelyard.evidence import Difference, Finding
-from steelyard.web.app.languages import language
-from steelyard.web.text import numbers, technique_texts
+from steelyard.evidence import Difference, Finding, Judgement
+from steelyard.web.text import numbers
+from steelyard.web.text.technique_texts import title, within_a_sentence
 from steelyard.web.text.vocabulary import (
+    change_words,
     formatter,
     how_words,
     metric_words,
@@ -49,6 +50,22 @@ class Card:
     command: str | None
 
 
+@dataclass(frozen=True)
+class WeighedClaim:
+    """A claim as its evidence card shows it."""
+
+    judgement: Judgement
+    cards: tuple[tuple[Finding, Card], ...]
+
+
+def weighed_claims(judgements: Iterable[Judgement]) -> tuple[WeighedClaim, ...]:
+    """Word these judgements, each with every finding behind it."""
+    return tuple(
+        WeighedClaim(judgement, tuple((finding, card(finding)) for finding in judgement.findings))
+        for judgement in judgements
+    )
+
+
 def card(finding: Finding) -> Card:
     """Word one finding."""
     test = finding.test
@@ -63,29 +80,11 @@ def card(finding: Finding) -> Card:
         work=work_words(finding.setup) if finding.setup else None,
         test=_question(test),
         answer=None if finding.within is None else _("Yes.") if finding.within else _("No."),
-        why=reason_words(finding.why) if finding.why else None,
+        why=reason_words(finding.why, title) if finding.why else None,
         differences=finding.differences,
         runs=(*finding.runs, *finding.against_runs),
         command=finding.command,
     )
-
-
-def change(saving: float) -> str:
-    """Return a saving as a change that needs no sign to be understood."""
-    if saving < 0:
-        return _("%(percent)s more", percent=numbers.percent(-saving))
-    return _("%(percent)s less", percent=numbers.percent(saving))
-
-
-def title(technique: object) -> str:
-    """Return what the page about a technique calls it."""
-    return technique_texts.page(str(technique), language()).title
-
-
-def within_a_sentence(title: str) -> str:
-    """Return a title without its first capital, unless that belongs to a name: `full fine-tuning`, `LoRA`."""
-    first, space, rest = title.partition(" ")
-    return f"{first.lower() if first.istitle() else first}{space}{rest}"
 
 
 def compared_precision(finding: Finding) -> str | None:
@@ -96,10 +95,18 @@ def compared_precision(finding: Finding) -> str | None:
     return precision_words(finding.setup.model_copy(update=theirs))
 
 
+def side_words(side: Mapping[str, object], other: Mapping[str, object]) -> str:
+    """Return a side of a comparison within a sentence: the technique, and what it does not share."""
+    names = [name for name, value in side.items() if name != "technique" and other.get(name) != value]
+    own = ", ".join(f"{name} {side[name]}" for name in names)
+    name = within_a_sentence(title(side["technique"]))
+    return f"{name} ({own})" if own else name
+
+
 def _writer(test: Test) -> Callable[[float], str]:
     match test.take:
         case "saving":
-            return change
+            return change_words
         case "ratio":
             return numbers.times
         case "fraction":

@@ -20,6 +20,7 @@ from steelyard.web.evidence.charts.memory import peak_chart
 from steelyard.web.evidence.labels import labels
 from steelyard.web.evidence.medians import HELD_OUT, STEP, changed, median
 from steelyard.web.evidence.side_by_side import PEAK, Overview, overview
+from steelyard.web.text.technique_texts import title
 from steelyard.web.text.vocabulary import work_words
 
 bp = Blueprint("compare", __name__)
@@ -77,6 +78,7 @@ def show() -> str:
         devices=devices,
         device=device,
         choices=_choices(there),
+        technique_title=title,
         metric=metric,
         comparison=_compared(records, work.key, metric, language()) if work else None,
     )

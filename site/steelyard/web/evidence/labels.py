@@ -9,8 +9,8 @@ from flask_babel import ngettext, pgettext
 
 from memlab.record import TECHNIQUE_FIELDS, Setup
 from steelyard.evidence import Group
-from steelyard.web.evidence.cards import title
 from steelyard.web.text import numbers
+from steelyard.web.text.technique_texts import title
 from steelyard.web.text.vocabulary import rate_words, step_words
 
 _TOLD = ("step", "stage", "init", "rank", "alpha", "lr", "offload")

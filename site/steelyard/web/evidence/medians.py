@@ -7,9 +7,8 @@ import statistics
 from flask_babel import gettext as _
 
 from steelyard.evidence import Group, metric
-from steelyard.web.evidence.cards import change
 from steelyard.web.text import numbers
-from steelyard.web.text.vocabulary import formatter
+from steelyard.web.text.vocabulary import change_words, formatter
 
 STEP = "speed.step_seconds.median"
 HELD_OUT = "learning.eval_loss_after"
@@ -58,4 +57,4 @@ def changed(reference: Group, group: Group, path: str) -> str:
         return _("the same") if same else numbers.difference(after - before)
     if not before:
         return "–"
-    return _("the same") if before == after else change(1 - after / before)
+    return _("the same") if before == after else change_words(1 - after / before)

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from flask import Blueprint, Response, abort, render_template
 
-from memlab.record import Record, schema
+from memlab.record import Record, States, schema
 from steelyard.evidence import Group, replay
 from steelyard.web.app.state import state
-from steelyard.web.evidence.cards import title
 from steelyard.web.evidence.charts.curves import LEAST_STEPS, Curve, curves_chart
 from steelyard.web.evidence.charts.draw import Arm
 from steelyard.web.evidence.charts.memory import peak_chart, timeline_chart
 from steelyard.web.evidence.charts.ranks import STATES, kept, paper, state_words
 from steelyard.web.evidence.labels import arm_words, rank_words
-from steelyard.web.text.numbers import per_parameter
+from steelyard.web.text.numbers import per_parameter, size
+from steelyard.web.text.technique_texts import title
 
 bp = Blueprint("runs", __name__)
-
-for helper in (kept, paper, per_parameter, rank_words, state_words):
-    bp.add_app_template_global(helper)
 
 
 @bp.get("/runs/<path:id>")
@@ -42,8 +41,54 @@ def show(id: str) -> str | Response | tuple[str, int]:
         timeline=timeline_chart(arms, "step-"),
         curve=curves_chart([curve], "curve-") if long else None,
         arm=arm_words(record.setup),
-        ranks=_ranks(record),
-        states=STATES,
+        states=_states(id, record),
+        technique_title=title(record.technique),
+    )
+
+
+@dataclass(frozen=True)
+class RankStates:
+    """What one rank of a run keeps."""
+
+    run: str
+    rank: str | None
+    """Which rank; None for the record of all, whose figures are those of the heaviest."""
+    cells: tuple[str, ...]
+    """Bytes for each parameter, by kind and together; and the bytes of the buffers."""
+    peak_bytes: int | None
+
+
+@dataclass(frozen=True)
+class StatesTable:
+    """The model states of a run on several ranks."""
+
+    columns: tuple[str, ...]
+    paper: str | None
+    """What the paper's formula gives for each parameter; None for a run without a stage."""
+    rows: tuple[RankStates, ...]
+
+
+def _states(id: str, record: Record) -> StatesTable | None:
+    if record.states is None:
+        return None
+    setup = record.setup
+    return StatesTable(
+        tuple(map(state_words, STATES)),
+        None if setup.stage is None else per_parameter(paper(setup.stage, setup.ranks)),
+        tuple(
+            RankStates(run, rank_words(other.setup), _state_cells(other, states), other.memory.peak_bytes)
+            for run, other in _ranks(record) or [(id, record)]
+            if (states := other.states)
+        ),
+    )
+
+
+def _state_cells(record: Record, states: States) -> tuple[str, ...]:
+    parts = kept(record)
+    return (
+        *(per_parameter(parts[kind]) for kind in STATES),
+        per_parameter(sum(parts.values())),
+        size(states.buffers_bytes),
     )
 
 
@@ -71,7 +116,12 @@ def _ranks(record: Record) -> list[tuple[str, Record]]:
         if (other.technique, other.device) == (record.technique, record.device)
         and other.setup.model_copy(update={"rank_index": record.setup.rank_index}) == record.setup
     ]
-    return sorted(found, key=lambda one: -1 if one[1].setup.rank_index is None else one[1].setup.rank_index)
+
+    def place(run: tuple[str, Record]) -> int:
+        index = run[1].setup.rank_index
+        return -1 if index is None else index
+
+    return sorted(found, key=place)
 
 
 def _json(text: str) -> Response:

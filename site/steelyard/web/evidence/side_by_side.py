@@ -14,6 +14,7 @@ from steelyard.web.app.languages import language
 from steelyard.web.evidence.charts.draw import Arm
 from steelyard.web.evidence.labels import labels, plain_label
 from steelyard.web.evidence.medians import HELD_OUT, STEP, cell, changed, median
+from steelyard.web.text.scale import scale_low
 from steelyard.web.text.vocabulary import metric_words
 
 PEAK = "memory.peak_bytes"
@@ -69,6 +70,11 @@ class Table:
     @property
     def compared(self) -> bool:
         return len(self.groups) > 1
+
+    @property
+    def scale_low(self) -> float:
+        """Where the beam begins on which the saving is shown."""
+        return scale_low([self.saving or 0.0])
 
     @property
     def peak(self) -> str:

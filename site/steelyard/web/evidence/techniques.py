@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from flask import Blueprint, abort, render_template
+from flask import Blueprint, abort, current_app, render_template
 from markupsafe import Markup
 
 from memlab.record import Record
@@ -16,34 +16,18 @@ from steelyard.evidence import Judgement
 from steelyard.evidence.workloads import works_of
 from steelyard.web.app.languages import language
 from steelyard.web.app.state import judgements, state
-from steelyard.web.evidence import cards
+from steelyard.web.evidence.cards import weighed_claims
 from steelyard.web.evidence.labels import arm_words
 from steelyard.web.evidence.side_by_side import Table, furthest, tables
 from steelyard.web.evidence.source_diff import Line, changes, listing
 from steelyard.web.evidence.technique_figures import figures
-from steelyard.web.text import numbers, technique_texts, vocabulary
+from steelyard.web.text import technique_texts
 from steelyard.web.text.render import render
 
 bp = Blueprint("techniques", __name__)
 
-for helper in (
-    cards.card,
-    cards.change,
-    cards.title,
-    vocabulary.device_words,
-    vocabulary.kind_words,
-    vocabulary.metric_words,
-    vocabulary.phase_words,
-    vocabulary.precision_words,
-    vocabulary.verdict_words,
-    vocabulary.work_words,
-    numbers.count,
-    numbers.loss,
-    numbers.seconds,
-    numbers.size,
-    arm_words,
-):
-    bp.add_app_template_global(helper)
+RUN_PANEL = "steelyard.run_panel"
+"""The application's extension that says, for a technique, what its page offers for running it."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +36,7 @@ class Entry:
 
     name: str
     page: technique_texts.Page
+    lead: Markup | None
     tables: tuple[Table, ...]
     scale: tuple[Table, ...]
 
@@ -60,14 +45,15 @@ class Entry:
 def index() -> str:
     """Show every technique with what it saved, in which precision and on which device."""
     entries = [
-        Entry(name, technique_texts.page(name, language()), found, furthest(found))
+        Entry(
+            name, page, render(page.lead, lang=page.language) if page.lead else None, found, furthest(found)
+        )
         for name in technique_texts.techniques()
-        for found in [_head(name)]
+        for page, found in [(technique_texts.page(name, language()), _head(name))]
     ]
     return render_template(
         "techniques/index.html",
         entries=entries,
-        render=render,
         problems=() if state().settings.public else state().records.problems,
     )
 
@@ -92,7 +78,8 @@ def show(name: str) -> str:
         fruitless=_fruitless(name),
         listing=listing(source),
         changes=_changes(name, source),
-        claims=claims,
+        claims=weighed_claims(claims.values()),
+        panel=current_app.extensions[RUN_PANEL](name) if RUN_PANEL in current_app.extensions else None,
         questions=_questions(name, state().bank),
     )
 
@@ -102,10 +89,10 @@ def _head(name: str) -> tuple[Table, ...]:
     return next((tables(name, work) for work in works_of(name, state().records)), ())
 
 
-def _fruitless(name: str) -> list[tuple[str, Record]]:
-    """Return the runs of a technique that ended without a figure, by id."""
+def _fruitless(name: str) -> list[tuple[str, Record, str]]:
+    """Return the runs of a technique that ended without a figure: id, record, and what tells it apart."""
     return [
-        (id, record)
+        (id, record, arm_words(record.setup))
         for id, record in state().records.by_id.items()
         if record.technique == name and record.status != "ok" and record.setup.rank_index is None
     ]

@@ -25,6 +25,8 @@ from steelyard.web.app.database import db
 from steelyard.web.app.identity import known_learner, tallies_by_quiz
 from steelyard.web.app.languages import language
 from steelyard.web.app.state import state
+from steelyard.web.text.scale import scale_low
+from steelyard.web.text.technique_texts import title
 
 bp = Blueprint("progress", __name__)
 
@@ -42,15 +44,19 @@ def show() -> str:
         return render_template("progress/none.html")
     tallies = chain.from_iterable(tallies_by_quiz().values())
     sealed = _sealed(learner, clock.now())
+    guessing = calibration(store.guessed(db.session, learner, sealed))
+    shown = guessing.guesses[-GUESSES:] if guessing else ()
     techniques = by_technique(_counted(store.answered(db.session, learner, sealed)), _techniques)
     return render_template(
         "progress/show.html",
         techniques=techniques,
         weeks=weeks(techniques, WEEKS),
-        calibration=calibration(store.guessed(db.session, learner, sealed)),
-        title=_title,
+        calibration=guessing,
+        shown=shown,
+        low=scale_low(value for guess in shown for value in (guess.value, guess.measured)),
+        question_title=_title,
+        technique_title=title,
         short=lambda day: format_skeleton("yMMMd", day, locale=get_locale()),
-        guesses_shown=GUESSES,
         tallies=sorted(tallies, key=lambda tally: tally.started, reverse=True)[:ATTEMPTS],
         quizzes=state().bank.quizzes,
         answers=store.count_answers(db.session, learner),

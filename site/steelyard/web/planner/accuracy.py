@@ -11,8 +11,8 @@ from memlab.record import Device, Record
 from memlab.validation import TOOLS, Figure, Row, Summary, Validation, summary
 from steelyard.evidence import Records
 from steelyard.remember import remembered
-from steelyard.web.evidence.cards import title
 from steelyard.web.text import numbers
+from steelyard.web.text.technique_texts import title
 from steelyard.web.text.vocabulary import step_words
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Literal
 
-from flask import Blueprint, render_template, request, url_for
+from flask import Blueprint, current_app, render_template, request, url_for
 from flask_babel import gettext as _
 
 from memlab.fit import GPU_SIZES, Fit, Ranks
@@ -24,8 +25,8 @@ from steelyard.web.text.vocabulary import kind_words
 
 bp = Blueprint("plan", __name__)
 
-for helper in (numbers.gib, numbers.gib_left):
-    bp.add_app_template_global(helper)
+ASK_PANEL = "steelyard.ask_panel"
+"""The application's extension that says what the page offers for predicting any other model."""
 
 USUAL = {"model": "llama-3.1-8b", "technique": "qlora-mixed-r16", "gpu": "24"}
 """What somebody sees who has not chosen yet, where the grid has it."""
@@ -37,14 +38,53 @@ LEAST_SHARE = 0.005
 
 
 @dataclass(frozen=True)
-class Held:
-    """The prediction for a technique under a load, held against a GPU."""
+class FitAnswer:
+    """The prediction for a technique under a load, compared with a GPU; None where there is no prediction."""
 
+    model: str
     arm: str
     load: Load
     gpu: str
     cell: Cell | None
     fit: Fit | None
+
+    @property
+    def url(self) -> str:
+        """The address of this choice."""
+        chosen = {"model": self.model, "technique": self.arm, **self.load._asdict(), "gpu": self.gpu}
+        return url_for("plan.show", **chosen)
+
+    @property
+    def state(self) -> Literal["yes", "tight", "no"]:
+        """The class of the answer. Only where there is a prediction."""
+        assert self.fit is not None
+        return "yes" if self.fit.fits else "tight" if self.fit.tight else "no"
+
+    @property
+    def words(self) -> str:
+        """The answer in one or two words. Only where there is a prediction."""
+        match self.state:
+            case "yes":
+                return _("fits")
+            case "tight":
+                return _("tight")
+        return _("does not fit")
+
+    @property
+    def margin_words(self) -> str:
+        """By how much it fits, or does not. Only where there is a prediction."""
+        assert self.fit is not None
+        size = numbers.size(abs(self.fit.margin_bytes))
+        return _("%(size)s to spare", size=size) if self.fit.fits else _("%(size)s short", size=size)
+
+    @property
+    def gpu_words(self) -> str:
+        return gpu_words(self.gpu)
+
+    @property
+    def load_words(self) -> str:
+        """What goes through the model in one step."""
+        return _("batch %(batch)s, %(seq)s tokens", batch=self.load.batch, seq=numbers.count(self.load.seq))
 
 
 @dataclass(frozen=True)
@@ -52,8 +92,20 @@ class Line:
     """A technique in a table: under several loads, or on several GPUs."""
 
     label: str
-    cells: tuple[Held, ...]
+    cells: tuple[FitAnswer, ...]
     trust: Trust | None
+
+    @property
+    def error(self) -> str:
+        """How far predictions of the technique lay from measurements, for a cell of a table."""
+        if self.trust is None:
+            return _("not measured yet")
+        return _(
+            "%(median)s (%(worst)s), %(device)s",
+            median=numbers.error(self.trust.summary.median),
+            worst=numbers.deviation(self.trust.summary.worst),
+            device="GPU" if self.trust.on_gpu else "CPU",
+        )
 
 
 @dataclass(frozen=True)
@@ -63,7 +115,7 @@ class Plan:
     shape: Shape
     labels: Mapping[str, str]
     """What each technique is called."""
-    held: Held
+    answer: FitAnswer
     chart: Chart | None
     reasons: tuple[tuple[str, str], ...]
     """What is alive at the peak, the most first: how much of what, and why it is there."""
@@ -77,17 +129,37 @@ class Plan:
     tables: tuple[Table, ...]
     """How far predictions lay from measurements."""
 
+    @property
+    def trust_words(self) -> str:
+        """How far predictions of the technique lay from measurements, and on what these were made."""
+        if self.trust is None:
+            return _("not measured yet")
+        summary = self.trust.summary
+        words = {
+            "n": summary.n,
+            "median": numbers.error(summary.median),
+            "worst": numbers.deviation(summary.worst),
+        }
+        if self.trust.on_gpu:
+            return _("%(median)s in the median of %(n)s runs on a GPU, at worst %(worst)s", **words)
+        return _(
+            "%(median)s in the median of %(n)s runs on a CPU, at worst %(worst)s; "
+            "the allocator's share has not been measured yet",
+            **words,
+        )
+
 
 @bp.get("/plan")
 def show() -> str:
-    """Answer one choice. What is asked for in vain is answered by the usual, or by the first there is."""
+    """Answer one choice. Unknown query values fall back to `USUAL`, else to the first option."""
     records = state().records
     offered = {shape.name: shape for shape in shapes(records)}
     if not offered:
-        return render_template("plan/show.html", plan=None)
+        return render_template("plan/show.html", plan=None, panel=_panel())
     shape = offered[_chosen("model", offered)]
-    batches = sorted({load.batch for one in offered.values() for load in one.loads})
-    seqs = sorted({load.seq for one in offered.values() for load in one.loads})
+    loads = {load for shape in offered.values() for load in shape.loads}
+    batches = sorted({load.batch for load in loads})
+    seqs = sorted({load.seq for load in loads})
     load = Load(int(_chosen("batch", map(str, batches))), int(_chosen("seq", map(str, seqs))))
     return render_template(
         "plan/show.html",
@@ -99,11 +171,19 @@ def show() -> str:
             _chosen("gpu", SIZES),
             language(),
         ),
-        shapes=offered.values(),
-        batches=batches,
-        seqs=seqs,
-        sizes=SIZES,
+        models=[
+            (shape.name, f"{shape.name} · {numbers.short(shape.parameters)}") for shape in offered.values()
+        ],
+        batches=[(batch, numbers.count(batch)) for batch in batches],
+        seqs=[(seq, numbers.count(seq)) for seq in seqs],
+        gpus=[(gpu, gpu_words(gpu)) for gpu in SIZES],
+        panel=_panel(),
     )
+
+
+def _panel() -> object:
+    extensions = current_app.extensions
+    return extensions[ASK_PANEL]() if ASK_PANEL in extensions else None
 
 
 def _chosen(name: str, offered: Iterable[str]) -> str:
@@ -123,28 +203,28 @@ def _planned(records: Records, model: str, arm: str, load: Load, gpu: str, langu
     names = shape.labels()
     trusted = {key: trust(group.first, validations) for key, group in shape.arms.items()}
 
-    def held(arm: str, load: Load, gpu: str) -> Held:
+    def answer(arm: str, load: Load, gpu: str) -> FitAnswer:
         cell = shape.cells.get((arm, load))
-        return Held(arm, load, gpu, cell, cell.fit(SIZES[gpu]) if cell else None)
+        return FitAnswer(model, arm, load, gpu, cell, cell.fit(SIZES[gpu]) if cell else None)
 
     ranked = shape.ranked(SIZES[gpu])
-    one = held(arm, load, gpu)
-    record = one.cell.record if one.cell else None
+    chosen = answer(arm, load, gpu)
+    record = chosen.cell.record if chosen.cell else None
     return Plan(
         shape,
         names,
-        one,
-        _chart(record, one.fit, gpu),
+        chosen,
+        _chart(record, chosen.fit, gpu),
         _reasons(record),
         trusted[arm],
         tuple(
-            Line(names[key], tuple(held(key, load, gpu) for load in shape.loads), trusted[key])
+            Line(names[key], tuple(answer(key, load, gpu) for load in shape.loads), trusted[key])
             for key in ranked
         ),
         tuple(
-            Line(names[key], tuple(held(key, load, size) for size in SIZES), trusted[key]) for key in ranked
+            Line(names[key], tuple(answer(key, load, size) for size in SIZES), trusted[key]) for key in ranked
         ),
-        _shared(shape, one, names),
+        _shared(shape, chosen, names),
         tables(records, language),
     )
 
@@ -155,11 +235,13 @@ def _chart(record: Record | None, fit: Fit | None, gpu: str) -> Chart | None:
     return load_chart(record.memory.breakdown_at_peak, fit, gpu_words(gpu))
 
 
-def _shared(shape: Shape, held: Held, names: Mapping[str, str]) -> tuple[tuple[str, Ranks | None], ...]:
+def _shared(
+    shape: Shape, answer: FitAnswer, names: Mapping[str, str]
+) -> tuple[tuple[str, Ranks | None], ...]:
     """Return nothing where one GPU is enough."""
-    if held.fit is None or held.fit.fits:
+    if answer.fit is None or answer.fit.fits:
         return ()
-    found = shape.shared(held.load, SIZES[held.gpu]).items()
+    found = shape.shared(answer.load, SIZES[answer.gpu]).items()
     many = 1 + max((ranks.ranks for _arm, ranks in found if ranks), default=0)
     return tuple(
         (names[arm], ranks)
@@ -214,127 +296,39 @@ def reason_of(kind: str) -> str:
     return _("Copies of the weights that autocast makes in bf16, the workspace of cuBLAS, and the tokens.")
 
 
+def gpu_words(gpu: str) -> str:
+    """Return a GPU by the size in which it is sold, of which GB are of 1024 MiB."""
+    return f"{gpu}{numbers.NBSP}GB"
+
+
 # ---- what somebody asked for on this machine -------------------------------------------------------------
 
 
 @dataclass(frozen=True)
-class Asked:
-    """A prediction that is not in the grid, held against every GPU."""
+class AskedPrediction:
+    """A prediction that is not in the grid, compared with every GPU."""
 
     label: str
     cell: Cell
-    held: tuple[Held, ...]
+    answers: tuple[FitAnswer, ...]
     chart: Chart | None
     """Against the smallest GPU on which it fits, else the largest there is."""
     reasons: tuple[tuple[str, str], ...]
 
 
-def asked(records: Mapping[str, Record]) -> list[Asked]:
+def asked(records: Mapping[str, Record]) -> list[AskedPrediction]:
     """Return what these records of one model and load predict, by their names."""
     cells = [Cell(name, record) for name, record in records.items() if record.setup.rank_index is None]
     groups = tuple(Group({0: (cell.id, cell.record)}) for cell in cells)
     return [_asked(label, cell) for label, cell in zip(labels(groups), cells, strict=True)]
 
 
-def _asked(label: str, cell: Cell) -> Asked:
+def _asked(label: str, cell: Cell) -> AskedPrediction:
     record = cell.record
     load = Load(record.setup.batch, record.setup.seq)
-    held = tuple(Held(arm_key(record), load, gpu, cell, cell.fit(size)) for gpu, size in SIZES.items())
-    best = next((one for one in held if one.fit and one.fit.fits), held[-1])
-    return Asked(label, cell, held, _chart(record, best.fit, best.gpu), _reasons(record))
-
-
-# ---- what the template asks ------------------------------------------------------------------------------
-
-
-@bp.app_template_global()
-def shape_choices(offered: Iterable[Shape]) -> list[tuple[str, str]]:
-    """Return the models with the numbers of their parameters."""
-    return [(shape.name, f"{shape.name} · {numbers.short(shape.parameters)}") for shape in offered]
-
-
-@bp.app_template_global()
-def gpu_choices(sizes: Iterable[str]) -> list[tuple[str, str]]:
-    return [(gpu, gpu_words(gpu)) for gpu in sizes]
-
-
-@bp.app_template_global()
-def counted(values: Iterable[int]) -> list[tuple[int, str]]:
-    """Return numbers to choose from, as people read them."""
-    return [(value, numbers.count(value)) for value in values]
-
-
-@bp.app_template_global()
-def plan_url(shape: Shape, held: Held) -> str:
-    """Return the address of another choice."""
-    chosen = {"model": shape.name, "technique": held.arm, **held.load._asdict(), "gpu": held.gpu}
-    return url_for("plan.show", **chosen)
-
-
-@bp.app_template_global()
-def gpu_words(gpu: str) -> str:
-    """Return a GPU by the size in which it is sold, of which GB are of 1024 MiB."""
-    return f"{gpu}{numbers.NBSP}GB"
-
-
-@bp.app_template_global()
-def load_words(load: Load) -> str:
-    """Return what goes through the model in one step."""
-    return _("batch %(batch)s, %(seq)s tokens", batch=load.batch, seq=numbers.count(load.seq))
-
-
-@bp.app_template_global()
-def fit_state(fit: Fit) -> str:
-    """Return the class of an answer."""
-    return "yes" if fit.fits else "tight" if fit.tight else "no"
-
-
-@bp.app_template_global()
-def fit_words(fit: Fit) -> str:
-    """Return an answer in one or two words."""
-    match fit_state(fit):
-        case "yes":
-            return _("fits")
-        case "tight":
-            return _("tight")
-    return _("does not fit")
-
-
-@bp.app_template_global()
-def margin_words(fit: Fit) -> str:
-    """Return by how much it fits, or does not."""
-    size = numbers.size(abs(fit.margin_bytes))
-    return _("%(size)s to spare", size=size) if fit.fits else _("%(size)s short", size=size)
-
-
-@bp.app_template_global()
-def error_words(trust: Trust | None) -> str:
-    """Return how far predictions of a technique lay from measurements, for a cell of a table."""
-    if trust is None:
-        return _("not measured yet")
-    return _(
-        "%(median)s (%(worst)s), %(device)s",
-        median=numbers.error(trust.summary.median),
-        worst=numbers.deviation(trust.summary.worst),
-        device="GPU" if trust.on_gpu else "CPU",
+    answers = tuple(
+        FitAnswer(record.setup.model, arm_key(record), load, gpu, cell, cell.fit(size))
+        for gpu, size in SIZES.items()
     )
-
-
-@bp.app_template_global()
-def trust_words(trust: Trust | None) -> str:
-    """Return how far predictions of a technique lay from measurements, and on what these were made."""
-    if trust is None:
-        return _("not measured yet")
-    found = trust.summary
-    words = {
-        "n": found.n,
-        "median": numbers.error(found.median),
-        "worst": numbers.deviation(found.worst),
-    }
-    if trust.on_gpu:
-        return _("%(median)s in the median of %(n)s runs on a GPU, at worst %(worst)s", **words)
-    return _(
-        "%(median)s in the median of %(n)s runs on a CPU, at worst %(worst)s; "
-        "the allocator's share has not been measured yet",
-        **words,
-    )
+    best = next((answer for answer in answers if answer.fit and answer.fit.fits), answers[-1])
+    return AskedPrediction(label, cell, answers, _chart(record, best.fit, best.gpu), _reasons(record))

@@ -19,9 +19,11 @@ from steelyard.web.app.identity import learner_id
 from steelyard.web.app.languages import language
 from steelyard.web.app.security import submissions
 from steelyard.web.app.state import state
+from steelyard.web.evidence.cards import WeighedClaim, weighed_claims
 from steelyard.web.quiz import exams
 from steelyard.web.quiz.quizzes import planned
 from steelyard.web.quiz.rendered import Shown, pinned, shown
+from steelyard.web.text.technique_texts import title
 
 bp = Blueprint("attempts", __name__)
 
@@ -33,6 +35,11 @@ class Line:
     seat: Seat
     shown: Shown
     regrade: Regrade | None
+
+    @property
+    def evidence(self) -> tuple[WeighedClaim, ...]:
+        """What was weighed for the claims of the question."""
+        return weighed_claims(self.shown.judgements.values())
 
     @property
     def counts(self) -> float | None:
@@ -77,6 +84,7 @@ def show(id: str) -> exams.Page:
         techniques=by_technique(lines),
         practice=bank.practice,
         retake=_wrong(sitting),
+        technique_title=title,
     )
 
 

@@ -18,6 +18,7 @@ from steelyard.bank.model import Quiz
 from steelyard.store import Seat, Sitting
 from steelyard.web.app import clock
 from steelyard.web.app.database import db
+from steelyard.web.app.errors import stale_form
 from steelyard.web.app.identity import learner_id
 from steelyard.web.app.languages import language
 from steelyard.web.app.security import CONTENT_SECURITY_POLICY, drafts, submissions
@@ -239,10 +240,9 @@ def submit(id: str) -> Page:
     return redirect(url_for("attempts.show", id=id), 303)
 
 
-def forgery() -> Page | None:
-    """Show the sheet again when the token of its form is stale; None when that is not what was sent."""
-    if request.endpoint != "exams.submit":
-        return None
+@stale_form(bp, "submit")
+def show_sheet_again() -> Page | None:
+    """Show the sheet again when the token of its form is stale; None where there is none any more."""
     sitting = find((request.view_args or {})["id"])
     if sitting is None or not sitting.under_way:
         return None

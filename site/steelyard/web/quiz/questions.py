@@ -6,6 +6,7 @@ import hashlib
 import re
 from collections.abc import Collection
 from dataclasses import dataclass
+from urllib.parse import quote
 
 from flask import Blueprint, abort, flash, redirect, render_template, request, session, url_for
 from flask_babel import gettext as _
@@ -17,14 +18,18 @@ from steelyard.grading import counted, grade
 from steelyard.store import Edition, Seat, Sitting
 from steelyard.web.app import clock
 from steelyard.web.app.database import db
+from steelyard.web.app.errors import stale_form
 from steelyard.web.app.identity import TURN, learner_id
 from steelyard.web.app.languages import language
 from steelyard.web.app.security import submissions
 from steelyard.web.app.state import state
+from steelyard.web.evidence.cards import compared_precision, side_words, weighed_claims
 from steelyard.web.quiz import exams
 from steelyard.web.quiz.order import shuffled
 from steelyard.web.quiz.rendered import Shown, pinned, shown
 from steelyard.web.text.percent import parse_percent
+from steelyard.web.text.scale import scale_low
+from steelyard.web.text.vocabulary import how_words, work_words
 
 bp = Blueprint("questions", __name__)
 
@@ -90,10 +95,9 @@ def _stands(seat: Seat | None, chosen: Collection[str], id: str, attempt: str) -
     return redirect(url_for(".show", id=id, attempt=attempt), 303)
 
 
-def forgery() -> Page | None:
-    """Show the form again, with what was chosen, when its token is stale; None when this was no answer."""
-    if request.endpoint != "questions.answer":
-        return None
+@stale_form(bp, "answer")
+def ask_again() -> Page:
+    """Show the form again, with what was chosen, when its token is stale."""
     id = (request.view_args or {})["id"]
     attempt = request.form.get("attempt", "")
     sitting = exams.find(attempt)
@@ -182,8 +186,55 @@ def _ask(place: _Place, *, trouble: str | None = None, status: int = 200) -> Pag
         chosen=set(chosen),
         guess=request.form.get("guess", "")[:20],
         trouble=trouble,
+        figure=_guess_about(place.shown),
+        file_links=_file_links(place.question),
     )
     return (page, status) if status != 200 else page
+
+
+@dataclass(frozen=True)
+class GuessAbout:
+    """What is to be guessed before answering, in words."""
+
+    of: str
+    against: str
+    how: str
+    work: str
+    precision: str | None
+
+
+def _guess_about(shown: Shown) -> GuessAbout | None:
+    if shown.figure is None:
+        return None
+    _claim, finding = shown.figure
+    of, against = finding.test.of or {}, finding.test.against or {}
+    assert finding.setup is not None
+    return GuessAbout(
+        side_words(of, against),
+        side_words(against, of),
+        how_words(finding.kind, finding.device),
+        work_words(finding.setup),
+        compared_precision(finding),
+    )
+
+
+@dataclass(frozen=True)
+class FileLinks:
+    """Where a question's file is, and where it is edited and reported, if the settings say so."""
+
+    place: str
+    edit_url: str | None
+    report_url: str | None
+
+
+def _file_links(question: Question) -> FileLinks:
+    path, line = question.path, question.stem.line
+
+    def filled(pattern: str | None) -> str | None:
+        return pattern.replace("{path}", quote(path)).replace("{line}", str(line)) if pattern else None
+
+    settings = state().settings
+    return FileLinks(f"{path}:{line}", filled(settings.edit_url), filled(settings.report_url))
 
 
 def _trouble(question: Shown, chosen: Collection[str]) -> str | None:
@@ -261,6 +312,9 @@ def _tell(place: _Place) -> str:
         counts=counted(place.seat.score, regrade),
         found=len(chosen & place.question.key),
         wrong=len(chosen - place.question.key),
+        low=scale_low(value for value in (place.seat.guess, place.seat.measured) if value is not None),
+        evidence=weighed_claims(place.shown.judgements.values()),
+        file_links=_file_links(place.question),
         next=place.sitting.after(place.question.id) if place.sitting.mode == "exam" else place.sitting.next,
         review=store.reviewed(db.session, place.sitting.id, learner_id())
         if place.sitting.mode == "review"

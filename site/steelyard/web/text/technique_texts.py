@@ -9,6 +9,7 @@ from pathlib import Path
 
 from steelyard.bank.model import Text
 from steelyard.claims import place
+from steelyard.web.app.languages import language
 from steelyard.web.app.state import state
 
 _SCRIPT = re.compile(r"[a-z][a-z0-9_]{0,39}")
@@ -48,6 +49,17 @@ def page(technique: str, language: str) -> Page:
         except (OSError, UnicodeDecodeError):  # none, or none to be read: the figures stand alone
             continue
     return Page(technique.replace("_", " "), language)
+
+
+def title(technique: object) -> str:
+    """Return what the page about a technique calls it, in the language of this page."""
+    return page(str(technique), language()).title
+
+
+def within_a_sentence(title: str) -> str:
+    """Return a title without its first capital, unless that belongs to a name: `full fine-tuning`, `LoRA`."""
+    first, space, rest = title.partition(" ")
+    return f"{first.lower() if first.istitle() else first}{space}{rest}"
 
 
 @lru_cache(maxsize=64)

@@ -10,8 +10,7 @@ from flask_babel import force_locale, gettext
 from memlab.record import Device, Setup
 from steelyard.claims import Verdict
 from steelyard.evidence import GPUS, Reason
-from steelyard.web.app.languages import language
-from steelyard.web.text import numbers, technique_texts
+from steelyard.web.text import numbers
 
 
 def verdict_words(verdict: Verdict, only_for: str | None, lang: str | None = None) -> str:
@@ -42,6 +41,13 @@ def how_words(kind: str | None, device: str | None) -> str:
         case "cited":
             return gettext("cited")
     return gettext("not measured yet")
+
+
+def change_words(saving: float) -> str:
+    """Return a saving as a change that needs no sign to be understood."""
+    if saving < 0:
+        return gettext("%(percent)s more", percent=numbers.percent(-saving))
+    return gettext("%(percent)s less", percent=numbers.percent(saving))
 
 
 def device_words(device: Device) -> str:
@@ -154,9 +160,12 @@ def _field_words(field: str, value: object) -> str | None:
     return f"{field} {value}"
 
 
-def reason_words(reason: Reason) -> str:
-    """Return why a test decides nothing, or decides otherwise than its figure seems to."""
-    values = {name: _value_words(value) for name, value in reason.values.items()}
+def reason_words(reason: Reason, title: Callable[[object], str]) -> str:
+    """Return why a test decides nothing, or decides otherwise than its figure seems to.
+
+    `title` says what a technique is called.
+    """
+    values = {name: _value_words(value, title) for name, value in reason.values.items()}
     match reason.code:
         case "arithmetic":
             return gettext("this arithmetic has no result")
@@ -189,9 +198,9 @@ def reason_words(reason: Reason) -> str:
     return gettext("different setups give different answers")
 
 
-def _value_words(value: object) -> str:
+def _value_words(value: object, title: Callable[[object], str]) -> str:
     if isinstance(value, Mapping):
-        technique = technique_texts.page(str(value.get("technique")), language()).title
+        technique = title(value.get("technique"))
         fields = ", ".join(f"{name} {wanted}" for name, wanted in value.items() if name != "technique")
         return (
             gettext("%(technique)s (%(fields)s)", technique=technique, fields=fields) if fields else technique

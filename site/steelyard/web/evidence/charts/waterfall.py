@@ -11,11 +11,10 @@ from memlab.record import KINDS
 from steelyard.claims import BASELINE
 from steelyard.evidence import Group
 from steelyard.evidence.workloads import Work
-from steelyard.web.evidence.cards import change
 from steelyard.web.evidence.charts.draw import WIDTH, Chart, Key, Row, headed, in_rows, picture, unit
 from steelyard.web.evidence.charts.memory import COLOUR, legend, stacked
 from steelyard.web.text import numbers
-from steelyard.web.text.vocabulary import step_words
+from steelyard.web.text.vocabulary import change_words, step_words
 
 STACK = "stack"
 
@@ -92,7 +91,7 @@ def waterfall_chart(built: Sequence[tuple[str, Group]], prefix: str) -> Chart | 
                 (
                     numbers.size(parts.total),
                     "–" if first else _saved(before, parts.total),
-                    "–" if first else change(1 - parts.total / totals[0]),
+                    "–" if first else change_words(1 - parts.total / totals[0]),
                 ),
             )
         )
