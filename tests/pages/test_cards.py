@@ -14,6 +14,7 @@ from records import make_record
 from steelyard.claims import Claim, Test, Verdict
 from steelyard.evidence import Judgement, Reason, Records, judge
 from steelyard.evidence.reasons import ENGLISH
+from steelyard.web.evidence.cards import weighed_claims
 from steelyard.web.text.technique_texts import title, within_a_sentence
 from steelyard.web.text.vocabulary import reason_words
 
@@ -32,8 +33,8 @@ def records(**by: object) -> Records:
 
 
 def card(claim: Claim, found: Records | None = None) -> str:
-    html = get_template_attribute("_evidence.html", "evidence_card")(judge(claim, found or Records({})))
-    return str(html)
+    evidence_card = get_template_attribute("_evidence.html", "evidence_card")
+    return str(evidence_card(*weighed_claims([judge(claim, found or Records({}))])))
 
 
 def claim(*tests: object, verdict: Verdict = "does-not-hold", only_for: str | None = None) -> Claim:

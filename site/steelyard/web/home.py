@@ -13,7 +13,7 @@ from steelyard.problems import Problem
 from steelyard.remember import remembered
 from steelyard.web.app import clock
 from steelyard.web.app.identity import tallies_by_quiz
-from steelyard.web.app.state import Same, state
+from steelyard.web.app.state import state
 from steelyard.web.evidence.cards import compared_precision
 from steelyard.web.evidence.savings import Saving, savings
 from steelyard.web.quiz.review import due
@@ -37,7 +37,7 @@ def index() -> str:
         due=len(due(clock.now())),
         savings=[_map_row(saving) for saving in saved],
         low=scale_low(finding.value or 0.0 for saving in saved for finding in saving.findings),
-        problems=() if state().settings.public else _problems(state().records, Same(bank)),
+        problems=() if state().settings.public else _problems(state().records, bank),
     )
 
 
@@ -68,7 +68,7 @@ def _map_row(saving: Saving) -> MapRow:
     )
 
 
-@remembered(1)
-def _problems(records: Records, bank: Same[Bank]) -> tuple[Problem, ...]:
+@remembered(1, by="identity")
+def _problems(records: Records, bank: Bank) -> tuple[Problem, ...]:
     """Return what the owner of the files has to mend: what cannot be read, and what the evidence refutes."""
-    return tuple(sorted({*bank.value.problems, *contradictions(bank.value, records)}))
+    return tuple(sorted({*bank.problems, *contradictions(bank, records)}))

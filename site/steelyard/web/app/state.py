@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Generic, TypeVar
 
 from flask import current_app
 
@@ -17,8 +16,6 @@ from steelyard.remember import remembered
 from steelyard.settings import Settings
 
 EXTENSION = "steelyard"
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -52,35 +49,9 @@ def state() -> State:
 def judgements(claims: tuple[Claim, ...], records: Records | None = None) -> dict[str, Judgement]:
     """Return the judgement of each claim, by the claim's id, in the order of the claims."""
     records = state().records if records is None else records
-    return {claim.id: _judge(records, _Key(claim)) for claim in claims}
+    return {claim.id: _judge(records, claim) for claim in claims}
 
 
-class Same(Generic[T]):
-    """A value as the key of a cache, told apart by identity: it is never changed in place."""
-
-    def __init__(self, value: T) -> None:
-        self.value = value
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Same) and other.value is self.value
-
-    def __hash__(self) -> int:
-        return id(self.value)
-
-
-class _Key:
-    """A claim as the key of a cache: its parts cannot be hashed."""
-
-    def __init__(self, claim: Claim) -> None:
-        self.claim = claim
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Key) and self.claim == other.claim
-
-    def __hash__(self) -> int:
-        return hash((self.claim.id, self.claim.says))
-
-
-@remembered(2048)
-def _judge(records: Records, key: _Key) -> Judgement:
-    return evidence.judge(key.claim, records)
+@remembered(2048, by="identity")
+def _judge(records: Records, claim: Claim) -> Judgement:
+    return evidence.judge(claim, records)

@@ -60,27 +60,12 @@ def pinned(seat: Seat) -> Edition:
 
 def shown(edition: Edition, language: str) -> Shown:
     """Return an edition's question in this language, ready for a page."""
-    return _shown(state().records, _Key(edition, language))
-
-
-class _Key:
-    """What a rendered question depends on beside the records: content by digest, and language."""
-
-    def __init__(self, edition: Edition, language: str) -> None:
-        self.edition = edition
-        self.language = language
-        self._equal = (edition.digest, language)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Key) and other._equal == self._equal
-
-    def __hash__(self) -> int:
-        return hash(self._equal)
+    return _shown(state().records, edition, language)
 
 
 @remembered(KEPT)
-def _shown(records: Records, key: _Key) -> Shown:
-    question = key.edition.question(key.language)
+def _shown(records: Records, edition: Edition, language: str) -> Shown:
+    question = edition.question(language)
     found = judgements(question.claims, records)
     language = question.language
 
