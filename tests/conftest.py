@@ -20,7 +20,7 @@ from records import make_record
 from steelyard.evidence import Records
 from steelyard.settings import Settings, project_data, sqlite_url
 from steelyard.web import create_app
-from steelyard.web.database import migrate
+from steelyard.web.app.database import migrate
 from weighed import baseline, records
 
 MakeApp = Callable[..., Flask]

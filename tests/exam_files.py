@@ -12,7 +12,7 @@ from flask import Flask
 from bank_files import question_text
 from learner import Learner, Page
 from steelyard import store
-from steelyard.web.database import db
+from steelyard.web.app.database import db
 
 OPENS = datetime(2027, 1, 15, 0, 0, tzinfo=UTC)
 CLOSES = OPENS + timedelta(minutes=90)

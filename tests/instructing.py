@@ -9,8 +9,8 @@ from flask import Flask
 from learner import Learner, Page
 from steelyard.passwords import hash_password
 from steelyard.store import instructors
-from steelyard.web import clock
-from steelyard.web.database import db
+from steelyard.web.app import clock
+from steelyard.web.app.database import db
 
 PASSWORD = "correct horse battery staple"
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from steelyard.bank.model import Problem
 from steelyard.bank.parse import Parsed, parse
+from steelyard.problems import Problem
 
 QUESTION = "## Question\nWhich of these is frozen?\n"
 CHOICES = "## Choices\nA. The base model\n\nB. The adapters\n\nC. The optimizer\n"

@@ -15,9 +15,10 @@ from click.testing import CliRunner
 
 from memlab.results.record import STEPS, Record
 from steelyard import evidence
-from steelyard.bank.checks import check, contradictions
 from steelyard.bank.load import load
-from steelyard.bank.model import Bank, Test
+from steelyard.bank.model import Bank
+from steelyard.checks import check, contradictions
+from steelyard.claims import Test
 from steelyard.cli import main
 from steelyard.evidence import Records, judge
 from steelyard.settings import project_data

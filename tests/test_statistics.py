@@ -11,7 +11,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from steelyard.statistics import Analysis, Removed, Response, Wording, analyse
+from steelyard.statistics import Analysis, RemovedAnswers, Response, Wording, analyse
 
 QUESTIONS = ("a", "b", "c")
 LETTERS = "ABCD"
@@ -260,7 +260,11 @@ def test_a_version_that_gained_a_language_shares_its_choices_with_the_one_before
 def test_removed_answers_are_added_to_the_counts_of_choices_and_to_nothing_else():
     rows = [{"a": 1.0, "b": 1.0}, {"a": 0.0, "b": 0.0}]
     wordings = {"a": [wording("v1")]}
-    gone = [Removed("a", "v1", "BC", 3), Removed("a", "v1", "", 2), Removed("a", "v9", "A", 7)]
+    gone = [
+        RemovedAnswers("a", "v1", "BC", 3),
+        RemovedAnswers("a", "v1", "", 2),
+        RemovedAnswers("a", "v9", "A", 7),
+    ]
     found = analyse(responses(rows), ("a", "b"), wordings, gone)
     without = analyse(responses(rows), ("a", "b"), wordings)
     a, b, *_ = found.items["a"].choices

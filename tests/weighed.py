@@ -6,7 +6,7 @@ from typing import Any
 
 from memlab.results.record import Record
 from records import make_record
-from steelyard.bank.model import Claim
+from steelyard.claims import Claim
 from steelyard.evidence import Records
 
 THIRTY_PERCENT: dict[str, Any] = {"of": "lora", "against": "baseline", "take": "saving"}

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from statistics import fmean, median
 
-from steelyard.bank.model import place
+from steelyard.claims import place
 
 
 @dataclass(frozen=True)

@@ -27,9 +27,10 @@ STEELYARD_REPORT_URL             link by which a problem of a question   none
 
 A public site runs `steelyard serve --public` once, which checks the settings and brings the database up to
 date, and then the command that this prints. Several machines share one PostgreSQL (`postgresql://…`). What a
-learner and an address may send in a minute (`steelyard.web.security`) is counted by each worker for itself:
-four workers let up to four times as much through. Behind a proxy every visitor seems to come from the proxy's
-address unless STEELYARD_PROXIES says how many there are; one too many, and visitors can name any address.
+learner and an address may send in a minute (`steelyard.web.app.security`) is counted by each worker for
+itself: four workers let up to four times as much through. Behind a proxy every visitor seems to come from the
+proxy's address unless STEELYARD_PROXIES says how many there are; one too many, and visitors can name any
+address.
 
 A classroom on a local network, without https, sets STEELYARD_HTTPS=0 and names the address that the class
 types in STEELYARD_TRUSTED_HOSTS. Whoever can listen on that network can then read along.

@@ -42,7 +42,7 @@ class Response:
 
 
 @dataclass(frozen=True)
-class Removed:
+class RemovedAnswers:
     """Answers of learners who deleted their data: only how many chose which letters is left."""
 
     question: str
@@ -180,7 +180,7 @@ def analyse(
     responses: Iterable[Response],
     asked: Sequence[str],
     wordings: Mapping[str, Sequence[Wording]],
-    removed: Iterable[Removed] = (),
+    removed: Iterable[RemovedAnswers] = (),
 ) -> Analysis:
     """Analyse a quiz.
 
@@ -192,7 +192,7 @@ def analyse(
     for response in responses:
         by_question[response.question].append(response)
         by_attempt[response.attempt][response.question] = response
-    gone: dict[str, list[Removed]] = defaultdict(list)
+    gone: dict[str, list[RemovedAnswers]] = defaultdict(list)
     for rest in removed:
         gone[rest.question].append(rest)
     complete = {
@@ -223,7 +223,7 @@ def analyse(
 def _item(
     question: str,
     responses: Sequence[Response],
-    removed: Sequence[Removed],
+    removed: Sequence[RemovedAnswers],
     totals: Mapping[str, Fraction],
     wordings: Sequence[Wording],
     in_total: bool,
@@ -273,7 +273,9 @@ def _same(texts: Mapping[str, str], others: Mapping[str, str]) -> bool:
     return bool(shared) and all(texts[language] == others[language] for language in shared)
 
 
-def _count(choice: ChoiceStatistics, responses: Sequence[Response], removed: Sequence[Removed]) -> None:
+def _count(
+    choice: ChoiceStatistics, responses: Sequence[Response], removed: Sequence[RemovedAnswers]
+) -> None:
     counts: Counter[bool] = Counter(
         choice.letter in response.chosen for response in responses if response.version in choice.versions
     )

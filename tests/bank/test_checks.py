@@ -6,9 +6,9 @@ import pytest
 
 from questions import question_text
 from records import make_record
-from steelyard.bank.checks import check
 from steelyard.bank.codes import CODES
 from steelyard.bank.load import load
+from steelyard.checks import check
 from steelyard.evidence import Records
 
 NONE = Records({})

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from steelyard.markdown import HTML_TAGS, parser
-from steelyard.web import render
+from steelyard.web.text import render
 
 
 @pytest.mark.parametrize(

@@ -10,13 +10,14 @@ import pytest
 import yaml
 
 from questions import parsed, question_text
-from steelyard.bank.checks import check
 from steelyard.bank.codes import CODES
 from steelyard.bank.frontmatter import FrontMatter, QuizMatter
 from steelyard.bank.headings import HEADINGS
 from steelyard.bank.load import load
-from steelyard.bank.model import TECHNIQUES, Claim, Regrade, Scoring, Test, Verdict
+from steelyard.bank.model import Regrade, Scoring
 from steelyard.bank.parse import parse, parse_quiz
+from steelyard.checks import check
+from steelyard.claims import TECHNIQUES, Claim, Test, Verdict
 from steelyard.evidence import PAIRED, Records
 
 README = (Path(__file__).parents[2] / "questions" / "README.md").read_text(encoding="utf-8")

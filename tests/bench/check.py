@@ -17,11 +17,12 @@ from queue import Queue
 from text2qti.config import Config
 from text2qti.quiz import Quiz
 
-from steelyard.bank.checks import check
 from steelyard.bank.load import Loader, load
-from steelyard.bank.model import Bank, Problem
+from steelyard.bank.model import Bank
+from steelyard.checks import check
 from steelyard.evidence import Records
 from steelyard.live import Live
+from steelyard.problems import Problem
 
 FILES = 10_000
 SAMPLE = 1_000

@@ -28,7 +28,8 @@ from werkzeug.test import EnvironBuilder
 
 from steelyard import store
 from steelyard.settings import Settings
-from steelyard.web import create_app, database
+from steelyard.web import create_app
+from steelyard.web.app import database
 
 ROUNDS = 15
 PAGES_PER_ROUND = 150

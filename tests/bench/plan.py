@@ -20,7 +20,7 @@ from urllib.parse import urlencode
 
 from steelyard import evidence
 from steelyard.settings import Settings
-from steelyard.web.planning import shapes
+from steelyard.web.planner.grid import shapes
 from steelyard.web.start import ready_app
 
 AIM_SECONDS = 0.05

@@ -13,7 +13,7 @@ from chromium import chromium, serving
 from instructing import add_instructor
 from steelyard.settings import Settings, project_data, sqlite_url
 from steelyard.web import create_app
-from steelyard.web.database import migrate
+from steelyard.web.app.database import migrate
 
 
 @pytest.fixture(scope="module")

@@ -18,7 +18,7 @@ from exam_files import MINUTES, Clock, write_exams
 from steelyard import store
 from steelyard.settings import Settings, project_data, sqlite_url
 from steelyard.web import create_app
-from steelyard.web.database import db, migrate
+from steelyard.web.app.database import db, migrate
 
 pytestmark = pytest.mark.browser
 
@@ -59,7 +59,7 @@ def site(app: Flask) -> Iterator[str]:
 @pytest.fixture(autouse=True)
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
-    monkeypatch.setattr("steelyard.web.clock.now", clock)
+    monkeypatch.setattr("steelyard.web.app.clock.now", clock)
     return clock
 
 

@@ -20,7 +20,7 @@ from chromium import follow, serving
 from memlab.results.record import read
 from steelyard.settings import Settings, project_data, sqlite_url
 from steelyard.web import create_app
-from steelyard.web.database import migrate
+from steelyard.web.app.database import migrate
 from steelyard.web.lab import Lab
 from web.lab_site import TINY, is_alive, wait_until
 

@@ -19,7 +19,7 @@ from chromium import follow, serving
 from planned import LARGE, SMALL
 from steelyard.settings import Settings, project_data, sqlite_url
 from steelyard.web import create_app
-from steelyard.web.database import migrate
+from steelyard.web.app.database import migrate
 from steelyard.web.lab import Lab
 
 pytestmark = pytest.mark.browser

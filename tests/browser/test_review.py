@@ -34,7 +34,7 @@ def answer(page: Page) -> None:
 
 
 def tomorrow(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("steelyard.web.clock.now", lambda: datetime.now(UTC) + timedelta(days=1))
+    monkeypatch.setattr("steelyard.web.app.clock.now", lambda: datetime.now(UTC) + timedelta(days=1))
 
 
 @pytest.mark.parametrize(("lang", "script"), [("en", True), ("ja", False)])

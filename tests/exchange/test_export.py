@@ -22,7 +22,8 @@ from exchange.moodle import read_gift
 from questions import question_text
 from steelyard import evidence
 from steelyard.bank.load import load
-from steelyard.bank.model import Scoring, Text, Verdict
+from steelyard.bank.model import Scoring, Text
+from steelyard.claims import Verdict
 from steelyard.cli import main
 from steelyard.evidence import Records
 from steelyard.exchange import gift, moodle_xml, qti
@@ -154,7 +155,7 @@ def test_a_foreign_picture_and_one_outside_the_folder_do_not_come_along(bank):
 
 
 def test_verdicts_are_worded_as_on_the_pages(app):
-    from steelyard.web.wording import verdict_words
+    from steelyard.web.text.vocabulary import verdict_words
 
     with app.test_request_context():
         for language, words in WORDS.items():

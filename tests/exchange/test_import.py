@@ -8,8 +8,8 @@ import zipfile
 import pytest
 from click.testing import CliRunner
 
-from steelyard.bank.checks import check
 from steelyard.bank.load import load
+from steelyard.checks import check
 from steelyard.cli import exchange, main
 from steelyard.evidence import Records
 

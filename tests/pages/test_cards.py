@@ -11,11 +11,12 @@ from flask_babel import force_locale
 from memlab.results.record import Record
 from pages.world import visible
 from records import make_record
-from steelyard.bank.model import Claim, Test, Verdict
+from steelyard.claims import Claim, Test, Verdict
 from steelyard.evidence import Judgement, Reason, Records, judge
 from steelyard.evidence.reasons import ENGLISH
-from steelyard.web.cards import within_a_sentence
-from steelyard.web.wording import reason_words
+from steelyard.web.evidence.cards import weighed_claims
+from steelyard.web.text.technique_texts import title, within_a_sentence
+from steelyard.web.text.vocabulary import reason_words
 
 pytestmark = pytest.mark.usefixtures("english")
 
@@ -32,8 +33,8 @@ def records(**by: object) -> Records:
 
 
 def card(claim: Claim, found: Records | None = None) -> str:
-    html = get_template_attribute("_evidence.html", "evidence_card")(judge(claim, found or Records({})))
-    return str(html)
+    evidence_card = get_template_attribute("_evidence.html", "evidence_card")
+    return str(evidence_card(*weighed_claims([judge(claim, found or Records({}))])))
 
 
 def claim(*tests: object, verdict: Verdict = "does-not-hold", only_for: str | None = None) -> Claim:
@@ -256,9 +257,9 @@ def test_each_side_says_what_the_test_asks_of_it() -> None:
 def test_why_a_test_decides_nothing_is_said_in_every_language(code: str) -> None:
     values = {name: name for name in re.findall(r"{(\w+)}", ENGLISH[code])}
     reason = Reason(code, values)
-    english = reason_words(reason)
+    english = reason_words(reason, title)
     with force_locale("ja"):
-        japanese = reason_words(reason)
+        japanese = reason_words(reason, title)
 
     assert str(reason)
     assert english.isascii() and not japanese.isascii()

@@ -13,15 +13,15 @@ import published
 from memlab.results.record import KINDS, Record
 from records import make_record
 from steelyard.evidence import Records
-from steelyard.web import numbers
-from steelyard.web.charts.bars import bar_chart
-from steelyard.web.charts.curves import curves, curves_chart, rates
-from steelyard.web.charts.draw import Arm, Chart
-from steelyard.web.charts.memory import INSTANTS, peak_chart, thinned, timeline_chart
-from steelyard.web.charts.ranks import ranks_chart
-from steelyard.web.charts.waterfall import steps, waterfall_chart
-from steelyard.web.wording import kind_words
-from steelyard.web.works import Work, works
+from steelyard.evidence.workloads import Work, works
+from steelyard.web.evidence.charts.bars import bar_chart
+from steelyard.web.evidence.charts.curves import curves, curves_chart, rates
+from steelyard.web.evidence.charts.draw import Arm, Chart
+from steelyard.web.evidence.charts.memory import INSTANTS, peak_chart, thinned, timeline_chart
+from steelyard.web.evidence.charts.ranks import ranks_chart
+from steelyard.web.evidence.charts.waterfall import steps, waterfall_chart
+from steelyard.web.text import numbers
+from steelyard.web.text.vocabulary import kind_words
 
 pytestmark = pytest.mark.usefixtures("english")
 

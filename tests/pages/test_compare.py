@@ -9,7 +9,7 @@ import pytest
 import published
 from pages.world import World, visible
 from records import make_record
-from steelyard.web.numbers import size
+from steelyard.web.text.numbers import size
 
 
 @pytest.fixture

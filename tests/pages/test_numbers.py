@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from steelyard.web import numbers
+from steelyard.web.text import numbers
 
 pytestmark = pytest.mark.usefixtures("english")
 

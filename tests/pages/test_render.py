@@ -7,9 +7,10 @@ import re
 import pytest
 from flask import Flask
 
-from steelyard.bank.model import Claim, Text, Verdict
+from steelyard.bank.model import Text
+from steelyard.claims import Claim, Verdict
 from steelyard.evidence import Judgement
-from steelyard.web.render import render
+from steelyard.web.text.render import render
 
 
 def html(source: str, **options: object) -> str:

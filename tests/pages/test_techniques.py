@@ -11,8 +11,8 @@ import published
 from memlab.results.record import Record
 from pages.world import World, visible
 from records import make_record
-from steelyard.web.cards import title
-from steelyard.web.figures import figures
+from steelyard.web.evidence.technique_figures import figures
+from steelyard.web.text.technique_texts import title
 
 TEXT = """# Low rank
 

@@ -10,7 +10,8 @@ import published
 from memlab.results.record import Record
 from records import VERSIONS, make_record
 from steelyard.evidence import Records
-from steelyard.web.works import Work, apart, labels, works, works_of
+from steelyard.evidence.workloads import Work, apart, works, works_of
+from steelyard.web.evidence.labels import labels
 
 pytestmark = pytest.mark.usefixtures("english")
 

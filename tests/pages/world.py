@@ -11,7 +11,8 @@ from flask.testing import FlaskClient
 
 from memlab.results.record import Record
 from steelyard.settings import Settings
-from steelyard.web import create_app, database
+from steelyard.web import create_app
+from steelyard.web.app import database
 
 BASELINE = '''"""Run it: python demos/baseline.py"""
 

@@ -11,7 +11,7 @@ from flask import Flask
 from exam_files import Clock
 from steelyard.settings import Settings
 from steelyard.web import create_app
-from steelyard.web.database import migrate
+from steelyard.web.app.database import migrate
 from steelyard.web.lab import Lab
 from web.lab_site import Visitor
 
@@ -20,7 +20,7 @@ from web.lab_site import Visitor
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     """The clock of the site, which a test sets."""
     clock = Clock()
-    monkeypatch.setattr("steelyard.web.clock.now", clock)
+    monkeypatch.setattr("steelyard.web.app.clock.now", clock)
     return clock
 
 

@@ -21,9 +21,9 @@ from steelyard import store
 from steelyard.settings import Settings
 from steelyard.store import classes, instructors
 from steelyard.store.exams import extra_percent
-from steelyard.web import clock, security
-from steelyard.web.database import db
-from steelyard.web.pseudonyms import suggestion
+from steelyard.web.app import clock, security
+from steelyard.web.app.database import db
+from steelyard.web.learner.pseudonyms import suggestion
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from flask import Flask
 from learner import Learner, Page
 from steelyard import store
 from steelyard.settings import Settings
-from steelyard.web.database import db
+from steelyard.web.app.database import db
 
 NOW = datetime(2027, 1, 1, tzinfo=UTC)
 

@@ -23,7 +23,7 @@ from exam_files import (
 from learner import Learner, Page
 from steelyard import store
 from steelyard.settings import Settings
-from steelyard.web.database import db
+from steelyard.web.app.database import db
 
 
 @pytest.fixture

@@ -11,10 +11,10 @@ from flask import Flask
 
 from exam_files import CLOSES, MINUTES, OPENS, Clock, attempt_of, autosave, chosen, hand_in, write_exams
 from learner import Learner, Page
-from steelyard import exams, store
+from steelyard import exam_lifecycle, store
 from steelyard.bank.model import Exam
 from steelyard.settings import Settings
-from steelyard.web.database import db
+from steelyard.web.app.database import db
 
 SECRETS = ("Final one", "Final two", "Final three", "Feedback on", "Choice A of")
 
@@ -212,7 +212,7 @@ def test_a_description_that_breaks_shuts_the_exam_and_tells_nothing(app, learner
 def test_the_deadline_is_the_limit_with_extra_time_and_never_after_the_close_with_it(
     exam, started, extra, expected
 ):
-    ends = exams.deadline(exam, OPENS + timedelta(minutes=started), extra)
+    ends = exam_lifecycle.deadline(exam, OPENS + timedelta(minutes=started), extra)
 
     assert ends == (None if expected is None else OPENS + timedelta(minutes=expected))
 
@@ -322,9 +322,9 @@ def test_statistics_can_end_every_overdue_exam_at_once(app, clock):
         if letters:
             learner.answer(page, list(letters))
     with app.app_context():
-        early = exams.close_overdue(db.session, clock.moment + timedelta(minutes=MINUTES))
-        ended = exams.close_overdue(db.session, clock.moment + timedelta(minutes=MINUTES + 1))
-        again = exams.close_overdue(db.session, clock.moment + timedelta(minutes=MINUTES + 1))
+        early = exam_lifecycle.close_overdue(db.session, clock.moment + timedelta(minutes=MINUTES))
+        ended = exam_lifecycle.close_overdue(db.session, clock.moment + timedelta(minutes=MINUTES + 1))
+        again = exam_lifecycle.close_overdue(db.session, clock.moment + timedelta(minutes=MINUTES + 1))
         db.session.commit()
         scores = db.session.scalars(sa.select(store.Answer.score).where(store.Answer.question == "final/one"))
         total = sorted(scores)

@@ -13,10 +13,10 @@ from flask import Flask
 
 from exam_files import MINUTES, Clock, answers, attempt_of, autosave, chosen, submissions, write_exams
 from learner import Learner, Page
-from steelyard import exams, store
+from steelyard import exam_lifecycle, store
 from steelyard.settings import Settings
-from steelyard.web import security
-from steelyard.web.database import db
+from steelyard.web.app import security
+from steelyard.web.app.database import db
 
 ROUNDS = 12
 
@@ -110,7 +110,7 @@ def test_an_overdue_exam_that_many_look_at_is_ended_once(app, clock):
 
     def statistics() -> None:
         with app.app_context():
-            exams.close_overdue(db.session, clock())
+            exam_lifecycle.close_overdue(db.session, clock())
             db.session.commit()
 
     looks = [lambda tab=tab: statuses.append(tab.get(page.url).status) for tab in tabs]

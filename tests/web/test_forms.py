@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from learner import Learner, Page
 from steelyard import store
-from steelyard.web import security
-from steelyard.web.database import db
+from steelyard.web.app import security
+from steelyard.web.app.database import db
 
 
 def answers(app) -> int:

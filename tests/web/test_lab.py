@@ -21,7 +21,7 @@ from flask import Flask
 from steelyard.settings import SettingsError, project_data
 from steelyard.web import create_app
 from steelyard.web import serve as serving
-from steelyard.web.database import db
+from steelyard.web.app.database import db
 from steelyard.web.lab import Lab
 from steelyard.web.lab.queue import WAITING
 from web.lab_site import FAKE, WAITS, Visitor, broken_links, is_alive, is_gone, raises, script, wait_until
@@ -108,7 +108,7 @@ def test_a_worker_of_gunicorn_refuses_although_it_was_given_a_lab(tmp_path, lab)
         "from pathlib import Path\n"
         "from steelyard.settings import LOCAL_HOSTS, Settings\n"
         "from steelyard.web import create_app\n"
-        "from steelyard.web.database import migrate\n"
+        "from steelyard.web.app.database import migrate\n"
         "from steelyard.web.lab import Lab\n"
         f"lab = Lab(Path({str(lab.demos)!r}), Path({str(lab.out)!r}))\n"
         "app = create_app(replace(Settings.from_environment(), trusted_hosts=LOCAL_HOSTS), lab)\n"

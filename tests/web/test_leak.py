@@ -31,7 +31,7 @@ def _chance_and_clock_stand_still(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("secrets.token_hex", lambda size: ("0123456789abcdef" * size)[: 2 * size])
     monkeypatch.setattr("secrets.token_urlsafe", lambda size: ATTEMPT)
     monkeypatch.setattr(time, "time", lambda: 1_800_000_000.0)
-    monkeypatch.setattr("steelyard.web.clock.now", lambda: datetime(2027, 1, 1, tzinfo=UTC))
+    monkeypatch.setattr("steelyard.web.app.clock.now", lambda: datetime(2027, 1, 1, tzinfo=UTC))
     for module in ("flask.sessions", "werkzeug.http"):
         monkeypatch.setattr(f"{module}.datetime", _Still)
 

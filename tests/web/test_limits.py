@@ -10,7 +10,7 @@ from limits import parse
 
 from instructing import instructor, join
 from learner import Learner
-from steelyard.web import security
+from steelyard.web.app import security
 
 CLASS = 200
 NEWCOMERS = parse(security.NEWCOMERS).amount

@@ -19,8 +19,8 @@ from learner import Learner
 from steelyard import passwords, store
 from steelyard.settings import Settings
 from steelyard.store import instructors
-from steelyard.web import security
-from steelyard.web.database import db
+from steelyard.web.app import security
+from steelyard.web.app.database import db
 from steelyard.web.instructor.guard import safe_next
 
 START = datetime(2027, 1, 15, 9, tzinfo=UTC)
@@ -37,7 +37,7 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
-    monkeypatch.setattr("steelyard.web.clock.now", lambda: clock.now)
+    monkeypatch.setattr("steelyard.web.app.clock.now", lambda: clock.now)
     return clock
 
 

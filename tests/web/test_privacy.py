@@ -12,8 +12,8 @@ from flask import Flask
 from learner import Learner, Page
 from steelyard import store
 from steelyard.settings import Settings
-from steelyard.web.database import db
-from steelyard.web.privacy import HELD, OTHERS
+from steelyard.web.app.database import db
+from steelyard.web.learner.privacy import HELD, OTHERS
 
 
 @pytest.fixture

@@ -16,8 +16,8 @@ from records import make_record
 from steelyard import progress, store
 from steelyard.progress import Answered, Guessed, by_technique, calibration
 from steelyard.settings import Settings
-from steelyard.web.database import db
-from steelyard.web.progress import CSV_COLUMNS
+from steelyard.web.app.database import db
+from steelyard.web.learner.progress import CSV_COLUMNS
 
 START = datetime(2027, 1, 6, 12, tzinfo=UTC)  # a Wednesday
 

@@ -13,7 +13,7 @@ from learner import Learner
 from steelyard import store
 from steelyard.settings import Settings
 from steelyard.web import create_app
-from steelyard.web.database import db
+from steelyard.web.app.database import db
 
 
 @pytest.fixture

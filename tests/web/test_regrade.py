@@ -12,7 +12,7 @@ from flask import Flask
 from learner import Learner, Page
 from steelyard import store
 from steelyard.settings import Settings
-from steelyard.web.database import db
+from steelyard.web.app.database import db
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import weakref
 from dataclasses import dataclass
 
 import planned
-from steelyard.web.remember import remembered
+from steelyard.remember import remembered
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from learner import Learner
 from steelyard import store
 from steelyard.settings import Settings
 from steelyard.store import classes, results
-from steelyard.web.database import db
+from steelyard.web.app.database import db
 from steelyard.web.instructor.analysis import analysis
 from steelyard.web.instructor.table import encoded, safe
 
@@ -170,7 +170,7 @@ def test_an_exam_counts_once_its_time_is_over(app, settings, monkeypatch):
     from datetime import UTC, datetime, timedelta
 
     now = datetime(2027, 1, 15, 9, tzinfo=UTC)
-    monkeypatch.setattr("steelyard.web.clock.now", lambda: now)
+    monkeypatch.setattr("steelyard.web.app.clock.now", lambda: now)
     edit(app, settings, "_quiz.en.md", "---\norder", "---\nminutes: 30\norder")
     ada = instructor(app)
     code = ada.create_class()

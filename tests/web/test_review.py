@@ -13,7 +13,7 @@ from bank_files import question_text
 from learner import Learner, Page
 from steelyard import store
 from steelyard.settings import Settings
-from steelyard.web.database import db
+from steelyard.web.app.database import db
 
 
 @pytest.fixture

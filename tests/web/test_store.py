@@ -13,7 +13,7 @@ from flask import Flask
 from steelyard import store
 from steelyard.settings import Settings
 from steelyard.store.writing import add
-from steelyard.web.database import alembic, db
+from steelyard.web.app.database import alembic, db
 
 NOW = datetime(2027, 1, 1, 12, tzinfo=timezone(timedelta(hours=9)))
 

@@ -7,7 +7,7 @@ import sqlalchemy as sa
 
 from learner import Learner
 from steelyard import store
-from steelyard.web.database import db
+from steelyard.web.app.database import db
 
 
 @pytest.fixture

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from steelyard.bank.model import Exam, Problem
+from steelyard.bank.model import Exam
 from steelyard.bank.parse import ParsedQuiz
+from steelyard.problems import Problem
 
 _SHARED = ("minutes", "opens", "closes")
 

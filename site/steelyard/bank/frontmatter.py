@@ -11,8 +11,9 @@ from typing import Annotated, Any, Literal, TypeVar
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
-from steelyard.bank.model import Claim, Regrade, Scoring, Test
+from steelyard.bank.model import Regrade, Scoring
 from steelyard.bank.report import Report, did_you_mean, quoted
+from steelyard.claims import Claim, Test
 
 MAX_DEPTH = 16
 

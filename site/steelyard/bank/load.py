@@ -15,8 +15,9 @@ from unicodedata import category
 
 from steelyard.bank import exams, twins
 from steelyard.bank.headings import HEADINGS
-from steelyard.bank.model import ROOT_QUIZ, Bank, Exam, Problem, Question, Quiz, Text, slug_of
+from steelyard.bank.model import ROOT_QUIZ, Bank, Exam, Question, Quiz, Text, slug_of
 from steelyard.bank.parse import MAX_BYTES, Parsed, ParsedQuiz, parse, parse_quiz
+from steelyard.problems import Problem
 
 _LANGUAGE = re.compile(r"(.+)\.([a-z]{2})", re.DOTALL)
 

@@ -14,9 +14,10 @@ from markdown_it.token import Token
 from steelyard.bank import answer, choices, frontmatter
 from steelyard.bank.frontmatter import FrontMatter, QuizMatter
 from steelyard.bank.headings import HEADINGS, SECTIONS, Section, heading, miswritten, recognise
-from steelyard.bank.model import Choice, Exam, Part, Problem, Question, Text
+from steelyard.bank.model import Choice, Exam, Part, Question, Text
 from steelyard.bank.report import Report, quoted, span
 from steelyard.markdown import parser
+from steelyard.problems import Problem
 
 MAX_BYTES = 64 * 1024
 """A question has a few thousand; the limit bounds how long a hostile one can keep the parser busy."""

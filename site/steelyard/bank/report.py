@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from difflib import get_close_matches
 
-from steelyard.bank.model import Problem
+from steelyard.problems import Problem
 
 
 class Report:

@@ -6,8 +6,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from steelyard.bank.model import Claim, Problem, Question
+from steelyard.bank.model import Question
 from steelyard.bank.parse import Parsed
+from steelyard.claims import Claim
+from steelyard.problems import Problem
 
 _SHARED = ("type", "scoring", "shuffle", "difficulty", "techniques", "regrade")
 """Front-matter keys that mean the same in every language: given in one file, they hold for all."""

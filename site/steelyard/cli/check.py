@@ -11,10 +11,11 @@ from pathlib import Path
 import click
 
 from steelyard import evidence
-from steelyard.bank.checks import check as check_bank
 from steelyard.bank.load import load
-from steelyard.bank.model import Bank, Problem
+from steelyard.bank.model import Bank
+from steelyard.checks import check as check_bank
 from steelyard.cli.words import printable, settings
+from steelyard.problems import Problem
 
 
 @click.command()

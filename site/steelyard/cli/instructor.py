@@ -125,7 +125,7 @@ def _store() -> Iterator[Session]:
 
     from steelyard.settings import SettingsError
     from steelyard.web import create_app
-    from steelyard.web.database import db, migrate
+    from steelyard.web.app.database import db, migrate
 
     try:
         app = create_app(settings().with_local_secret())

@@ -10,7 +10,7 @@ from typing import Literal
 
 from memlab.results.record import Setup
 from steelyard.arithmetic import compute
-from steelyard.bank.model import Claim, Selection, Test, Verdict
+from steelyard.claims import Claim, Selection, Test, Verdict
 from steelyard.evidence.compare import Difference, differences, tuned
 from steelyard.evidence.measures import METRICS, PAIRED, Sides, metric, sides
 from steelyard.evidence.reasons import Reason

@@ -20,7 +20,7 @@ from pydantic import ValidationError
 from memlab.results.accuracy import FOLDER as VALIDATION
 from memlab.results.accuracy import Validation
 from memlab.results.record import Record, Setup
-from steelyard.bank.model import Problem
+from steelyard.problems import Problem
 
 Kind = Literal["gpu", "cpu", "predicted", "computed", "cited"]
 """How a figure was obtained, the stronger kind first."""

@@ -18,8 +18,9 @@ import yaml
 
 from steelyard.bank.answer import comparable
 from steelyard.bank.headings import heading
-from steelyard.bank.model import TECHNIQUES, Question
+from steelyard.bank.model import Question
 from steelyard.bank.parse import CONTROL, parse
+from steelyard.claims import TECHNIQUES
 from steelyard.exchange.grades import default_scoring
 from steelyard.exchange.item import PLUGINFILE, Item
 from steelyard.exchange.markdown import to_markdown

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from steelyard.bank.model import Verdict
+from steelyard.claims import Verdict
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,18 @@
 """What learners did: appended, never rewritten; all else is derived from it. Plain SQLAlchemy, no Flask."""
 
+from steelyard.store.attempts import (
+    Planned,
+    Seat,
+    Sitting,
+    Tally,
+    append_answer,
+    append_guess,
+    edition,
+    scores,
+    sitting,
+    start,
+    tallies,
+)
 from steelyard.store.editions import Edition
 from steelyard.store.engine import tune
 from steelyard.store.learners import (
@@ -30,19 +43,6 @@ from steelyard.store.models import (
     Version,
 )
 from steelyard.store.progress import HELD, answered, everything, guessed, quizzes_taken
-from steelyard.store.queries import (
-    Planned,
-    Seat,
-    Sitting,
-    Tally,
-    append_answer,
-    append_guess,
-    edition,
-    scores,
-    sitting,
-    start,
-    tallies,
-)
 from steelyard.store.reviews import Reviewed, given, reviewed, take_back
 
 __all__ = [

@@ -12,12 +12,18 @@ from typing import Self
 from steelyard.bank.model import Question
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Edition:
-    """The language twins of a question as they stood at one moment."""
+    """A question in all its languages as it stood at one moment. Equal content is equal, by its digest."""
 
     twins: Mapping[str, Question]
     """Language → question; never empty."""
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Edition) and other.digest == self.digest
+
+    def __hash__(self) -> int:
+        return hash(self.digest)
 
     @cached_property
     def digest(self) -> str:

@@ -13,6 +13,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from steelyard.statistics import RemovedAnswers
 from steelyard.store.editions import Edition
 from steelyard.store.models import Answer, Attempt, Item, Member, Remnant, Submission, Version
 
@@ -27,14 +28,6 @@ class Given:
     chosen: str
     score: float
     """As it was graded."""
-
-
-@dataclass(frozen=True)
-class Remains:
-    question: str
-    version: str
-    chosen: str
-    answers: int
 
 
 @dataclass(frozen=True)
@@ -79,7 +72,9 @@ def given(
     return [Given(**row._mapping) for row in session.execute(statement)]
 
 
-def remains(session: Session, questions: Collection[str], language: str | None = None) -> list[Remains]:
+def remains(
+    session: Session, questions: Collection[str], language: str | None = None
+) -> list[RemovedAnswers]:
     """Return what remains of removed answers to these questions."""
     answers = sa.func.sum(Remnant.answers).label("answers")
     statement = (
@@ -91,7 +86,7 @@ def remains(session: Session, questions: Collection[str], language: str | None =
     )
     if language is not None:
         statement = statement.where(Remnant.language == language)
-    return [Remains(**row._mapping) for row in session.execute(statement)]
+    return [RemovedAnswers(**row._mapping) for row in session.execute(statement)]
 
 
 def versions(session: Session, digests: Collection[str]) -> dict[str, list[Edition]]:

@@ -5,34 +5,13 @@ from __future__ import annotations
 from flask import Flask
 
 from steelyard.settings import Settings
-from steelyard.web import (
-    attempts,
-    classes,
-    compare,
-    database,
-    devices,
-    errors,
-    exams,
-    filters,
-    health,
-    home,
-    instructor,
-    lab,
-    languages,
-    learner,
-    media,
-    plan,
-    privacy,
-    progress,
-    questions,
-    quizzes,
-    review,
-    runs,
-    security,
-    static,
-    techniques,
-)
-from steelyard.web.state import EXTENSION, State
+from steelyard.web import filters, home, instructor, lab
+from steelyard.web.app import database, errors, health, identity, languages, security, static
+from steelyard.web.app.state import EXTENSION, State
+from steelyard.web.evidence import compare, runs, techniques
+from steelyard.web.learner import classes, devices, privacy, progress
+from steelyard.web.planner import plan
+from steelyard.web.quiz import attempts, exams, media, questions, quizzes, review
 
 BLUEPRINTS = (
     home.bp,
@@ -68,8 +47,8 @@ def create_app(settings: Settings | None = None, demos: lab.Lab | None = None) -
     security.init_app(app, settings)
     database.init_app(app, settings)
     languages.init_app(app)
-    learner.init_app(app)
-    filters.init_app(app, settings)
+    identity.init_app(app)
+    filters.init_app(app)
     static.init_app(app)
     errors.init_app(app)
     for blueprint in BLUEPRINTS:

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from flask import Blueprint, render_template
 
-from steelyard.bank.checks import contradictions
-from steelyard.bank.model import Bank, Problem
+from steelyard.bank.model import Bank
+from steelyard.checks import contradictions
 from steelyard.evidence import Records
-from steelyard.web import clock
-from steelyard.web.filters import scale_low
-from steelyard.web.learner import tallies_by_quiz
-from steelyard.web.remember import remembered
-from steelyard.web.review import due
-from steelyard.web.savings import savings
-from steelyard.web.state import Same, state
+from steelyard.problems import Problem
+from steelyard.remember import remembered
+from steelyard.web.app import clock
+from steelyard.web.app.identity import tallies_by_quiz
+from steelyard.web.app.state import state
+from steelyard.web.evidence.cards import compared_precision
+from steelyard.web.evidence.savings import Saving, savings
+from steelyard.web.quiz.review import due
+from steelyard.web.text.scale import scale_low
+from steelyard.web.text.technique_texts import title
+from steelyard.web.text.vocabulary import change_words, how_words, work_words
 
 bp = Blueprint("home", __name__)
 
@@ -22,20 +28,47 @@ bp = Blueprint("home", __name__)
 def index() -> str:
     """Say what this is, offer the quizzes, and show what the techniques save."""
     bank = state().bank
-    map = savings()
+    saved = savings()
     quizzes = [quiz for quiz in bank.quizzes.values() if quiz.questions]
     return render_template(
         "home/index.html",
         quizzes=quizzes,
         progress=tallies_by_quiz(),
         due=len(due(clock.now())),
-        savings=map,
-        low=scale_low([0.0, *(finding.value or 0.0 for saving in map for finding in saving.findings)]),
-        problems=() if state().settings.public else _problems(state().records, Same(bank)),
+        savings=[_map_row(saving) for saving in saved],
+        low=scale_low(finding.value or 0.0 for saving in saved for finding in saving.findings),
+        problems=() if state().settings.public else _problems(state().records, bank),
     )
 
 
-@remembered(1)
-def _problems(records: Records, bank: Same[Bank]) -> tuple[Problem, ...]:
+@dataclass(frozen=True)
+class MapRow:
+    """One technique on the start page's map, in words and figures ready for the page."""
+
+    technique: str
+    title: str
+    points: list[tuple[str, float]]
+    """The marks on the beam."""
+    figures: tuple[tuple[str, str | None], ...]
+    """Each change of the peak, and the precision of the full fine-tuning that it is against."""
+    how: str
+    work: str
+
+
+def _map_row(saving: Saving) -> MapRow:
+    best = saving.findings[0]
+    assert best.setup is not None
+    return MapRow(
+        saving.technique,
+        title(saving.technique),
+        saving.points,
+        tuple((change_words(each.value or 0.0), compared_precision(each)) for each in saving.findings),
+        how_words(best.kind, best.device),
+        work_words(best.setup),
+    )
+
+
+@remembered(1, by="identity")
+def _problems(records: Records, bank: Bank) -> tuple[Problem, ...]:
     """Return what the owner of the files has to mend: what cannot be read, and what the evidence refutes."""
-    return tuple(sorted({*bank.value.problems, *contradictions(bank.value, records)}))
+    return tuple(sorted({*bank.problems, *contradictions(bank, records)}))

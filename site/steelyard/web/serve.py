@@ -19,14 +19,14 @@ from sqlalchemy import make_url
 from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 
-from steelyard.bank.checks import check
 from steelyard.bank.model import Bank
+from steelyard.checks import check
 from steelyard.settings import Settings, SettingsError
 from steelyard.web import create_app
-from steelyard.web.database import migrate
+from steelyard.web.app.database import migrate
+from steelyard.web.app.state import EXTENSION, State
 from steelyard.web.lab import Lab
 from steelyard.web.start import ready_app
-from steelyard.web.state import EXTENSION, State
 
 LOCAL = "127.0.0.1"
 PORTS_TRIED = 50

@@ -7,9 +7,10 @@ import gc
 from flask import Flask
 
 from steelyard.settings import Settings
-from steelyard.web import create_app, plan
+from steelyard.web import create_app
+from steelyard.web.app.languages import LANGUAGES
 from steelyard.web.lab import Lab
-from steelyard.web.languages import LANGUAGES
+from steelyard.web.planner import plan
 
 
 def ready_app(settings: Settings | None = None, demos: Lab | None = None) -> Flask:

@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from steelyard.bank.model import Bank, Quiz
 from steelyard.grading import counted
-from steelyard.statistics import Analysis, Removed, Response, Wording, analyse
+from steelyard.statistics import Analysis, Response, Wording, analyse
 from steelyard.store import Edition, results
 from steelyard.store.results import Given
 
@@ -36,7 +36,7 @@ def analysis(
         _responses(bank, given),
         quiz.questions,
         {id: _wordings(bank, id, stored.get(id, ())) for id in questions},
-        [Removed(rest.question, rest.version, rest.chosen, rest.answers) for rest in remains],
+        remains,
     )
     return found, len({answer.attempt for answer in given})
 

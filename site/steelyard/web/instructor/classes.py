@@ -8,11 +8,11 @@ from werkzeug.wrappers import Response
 
 from steelyard.store import classes, results
 from steelyard.store.classes import LONGEST_NAME, MOST_EXTRA, Group
-from steelyard.web import clock
-from steelyard.web.database import db
+from steelyard.web.app import clock
+from steelyard.web.app.database import db
+from steelyard.web.app.state import state
 from steelyard.web.instructor.guard import bp, who
-from steelyard.web.qr import qr
-from steelyard.web.state import state
+from steelyard.web.text.qr import qr
 
 
 @bp.post("/classes")

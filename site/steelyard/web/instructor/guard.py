@@ -11,8 +11,8 @@ from flask import Blueprint, Response, g, redirect, request, session, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
 from steelyard.store import instructors
-from steelyard.web import clock
-from steelyard.web.database import db
+from steelyard.web.app import clock
+from steelyard.web.app.database import db
 
 bp = Blueprint("instructor", __name__, url_prefix="/instructor")
 

@@ -12,10 +12,10 @@ from werkzeug.wrappers import Response
 
 from steelyard import passwords
 from steelyard.store import instructors
-from steelyard.web import clock
-from steelyard.web.database import db
+from steelyard.web.app import clock
+from steelyard.web.app.database import db
+from steelyard.web.app.security import address, submissions
 from steelyard.web.instructor.guard import begin, bp, end, safe_next
-from steelyard.web.security import address, submissions
 
 Page = str | Response | tuple[str, int]
 

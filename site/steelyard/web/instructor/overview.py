@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from flask import render_template
 
-from steelyard.bank.checks import check
-from steelyard.bank.model import Bank, Problem
+from steelyard.bank.model import Bank
+from steelyard.checks import check
 from steelyard.evidence import Records
+from steelyard.problems import Problem
+from steelyard.remember import remembered
 from steelyard.store import classes, results
-from steelyard.web.database import db
+from steelyard.web.app.database import db
+from steelyard.web.app.state import state
 from steelyard.web.instructor.guard import bp, who
-from steelyard.web.remember import remembered
-from steelyard.web.state import Same, state
 
 
 @bp.get("")
@@ -23,10 +24,10 @@ def overview() -> str:
         groups=classes.groups_of(db.session, who()),
         quizzes=list(bank.quizzes.values()),
         attempts=results.attempts_by_quiz(db.session),
-        problems=_problems(state().records, Same(bank)),
+        problems=_problems(state().records, bank),
     )
 
 
-@remembered(1)
-def _problems(records: Records, bank: Same[Bank]) -> tuple[Problem, ...]:
-    return tuple(sorted(check(bank.value, records)))
+@remembered(1, by="identity")
+def _problems(records: Records, bank: Bank) -> tuple[Problem, ...]:
+    return tuple(sorted(check(bank, records)))

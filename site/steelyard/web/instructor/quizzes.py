@@ -8,18 +8,18 @@ from dataclasses import dataclass
 from flask import Response, abort, render_template, request
 from markupsafe import Markup
 
-from steelyard import exams
+from steelyard import exam_lifecycle
 from steelyard.bank.model import Question, Quiz, Regrade, Text
 from steelyard.statistics import ChoiceStatistics, ItemStatistics
 from steelyard.store import classes, results
-from steelyard.web import clock
-from steelyard.web.database import db
+from steelyard.web.app import clock
+from steelyard.web.app.database import db
+from steelyard.web.app.languages import LANGUAGES, language
+from steelyard.web.app.state import state
 from steelyard.web.instructor.analysis import analysis
 from steelyard.web.instructor.guard import bp, who
 from steelyard.web.instructor.table import encoded, results_table
-from steelyard.web.languages import LANGUAGES, language
-from steelyard.web.render import render
-from steelyard.web.state import state
+from steelyard.web.text.render import render
 
 ORDERS: dict[str, Callable[[ItemStatistics], float | None]] = {
     "n": lambda item: item.n,
@@ -114,7 +114,7 @@ def _quiz(slug: str) -> Quiz:
 
 def _close_overdue() -> None:
     """End the exams whose time is over: what was saved in them counts from then on."""
-    exams.close_overdue(db.session, clock.now())
+    exam_lifecycle.close_overdue(db.session, clock.now())
     db.session.commit()
 
 

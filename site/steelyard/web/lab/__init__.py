@@ -22,17 +22,18 @@ from __future__ import annotations
 from flask import Flask, Response
 
 from steelyard.settings import LOCAL_HOSTS, Settings, SettingsError
-from steelyard.web.lab import views
+from steelyard.web.app.security import CONTENT_SECURITY_POLICY
+from steelyard.web.evidence import techniques
+from steelyard.web.lab import panels, views
+from steelyard.web.lab.panels import EXTENSION
 from steelyard.web.lab.queue import Lab
-from steelyard.web.lab.views import EXTENSION
-from steelyard.web.security import CONTENT_SECURITY_POLICY
+from steelyard.web.planner import plan
 
 __all__ = ["EXTENSION", "Lab", "init_app"]
 
 
 def init_app(app: Flask, settings: Settings, lab: Lab | None) -> None:
     """Let pages start demos if there is a lab. Raises SettingsError where strangers could reach it."""
-    app.jinja_env.globals.update(run_panel=views.panel, prediction_panel=views.asking)
     if lab is None:
         return
     if settings.public:
@@ -45,6 +46,8 @@ def init_app(app: Flask, settings: Settings, lab: Lab | None) -> None:
             "machine's own names only, so leave the variable out"
         )
     app.extensions[EXTENSION] = lab
+    app.extensions[techniques.RUN_PANEL] = panels.run_panel
+    app.extensions[plan.ASK_PANEL] = panels.ask_panel
     app.register_blueprint(views.bp)
 
     @app.after_request

@@ -50,6 +50,14 @@ class Option:
     def label(self) -> str:
         return _label(self.name)
 
+    def choice_words(self, choice: str) -> str:
+        """Return what a choice of an option is called."""
+        if choice == "":
+            return _("all of them")
+        if self.name == "model" and choice == "tiny":
+            return _("tiny (two random layers, seconds)")
+        return choice
+
 
 def options(script: Path) -> tuple[Option, ...]:
     """Return what a page may set of this demo, in the order of its command line. Raises DemoError."""

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 from memlab.results.record import Setup
 from steelyard.evidence import Difference, Group, Records, differences
-from steelyard.web.cells import cell, changed, median
+from steelyard.evidence.workloads import works_of
+from steelyard.web.evidence.medians import cell, changed, median
+from steelyard.web.evidence.side_by_side import FEW, METRICS, Overview, Row, Table, overview, tables
 from steelyard.web.lab.run import Run
-from steelyard.web.tables import FEW, METRICS, Overview, Row, Table, overview, tables
-from steelyard.web.wording import metric_words
-from steelyard.web.works import works_of
+from steelyard.web.text.vocabulary import metric_words
 
 
 @dataclass(frozen=True)

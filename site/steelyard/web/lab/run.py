@@ -25,13 +25,14 @@ ENDED = ("done", "failed", "refused", "cancelled")
 SECRETS = "STEELYARD_"
 """The site's settings begin like this; a demo has no use for them."""
 
-_STAGES = {
+STAGES = {
     "load": "loading",
     "evaluate": "evaluating on held-out text",
     "train": "training, the clean pass",
     "ledger": "one step under the ledger",
+    "predict": "one step without memory",
 }
-"""As `memlab.running.process` words them in a record."""
+"""As memlab words them in a record, whose process wrote it; here for a process that could not."""
 
 _log = logging.getLogger(__name__)
 
@@ -209,7 +210,7 @@ class Run:
             _log.error("%s failed; the last that it said:\n%s", self.command, said[-4000:])
 
     def _write_failure(self, part: Part, how: str) -> None:
-        message = f"{how}, while {_STAGES.get(part.state, part.state)}"
+        message = f"{how}, while {STAGES.get(part.state, part.state)}"
         part.state, part.message, part.ended = "failed", message, True
         if part.begun is not None:
             fields = part.begun | {"status": "failed", "message": message}

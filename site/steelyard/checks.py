@@ -1,0 +1,233 @@
+"""The rules that need more than one file: the rest of the bank, the folder, or the evidence."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator
+from math import comb
+from pathlib import Path
+from urllib.parse import unquote
+
+from steelyard.bank.answer import comparable
+from steelyard.bank.model import Bank, Question, Text
+from steelyard.bank.prose import Mention, numbers, scan
+from steelyard.bank.report import did_you_mean, quoted
+from steelyard.claims import TECHNIQUES, Claim, Selection, Test
+from steelyard.evidence import METRICS, PAIRED, SELECTORS, Records, judge
+from steelyard.markdown import HTML_TAGS
+from steelyard.problems import Problem
+
+CHANCE = 0.01
+"""How unlikely a pattern of keys has to be, were they put in at random, before it is reported."""
+
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
+_ATTRIBUTE = re.compile(r"\s(style|on[a-z]+)\s*=", re.IGNORECASE)
+_TAG = re.compile(r"</?([A-Za-z][A-Za-z0-9-]*)")
+
+
+def check(bank: Bank, records: Records) -> tuple[Problem, ...]:
+    """Return every problem of the bank, those of single files included, by file and line."""
+    found = list(bank.problems)
+    spoken = {language for versions in bank.questions.values() for language in versions}
+    for id, versions in bank.questions.items():
+        for question in versions.values():
+            found += _question(bank, question)
+        found += _judged(versions.values(), records)
+        for language in sorted(spoken - versions.keys()):
+            if id not in bank.broken:
+                first = next(iter(versions.values()))
+                message = f"the question is missing in {language}, which other questions have"
+                found.append(Problem(first.path, 1, 1, "W204", message))
+    found += _repeated(bank)
+    found += _patterns(bank)
+    return tuple(sorted(set(found)))
+
+
+def contradictions(bank: Bank, records: Records) -> tuple[Problem, ...]:
+    """Return what the evidence says against the bank (E040), by file and line."""
+    judged = (
+        problem for versions in bank.questions.values() for problem in _judged(versions.values(), records)
+    )
+    return tuple(sorted(problem for problem in judged if problem.is_error))
+
+
+def _question(bank: Bank, question: Question) -> Iterator[Problem]:
+    for technique in question.techniques:
+        if technique not in TECHNIQUES:
+            yield _unknown_technique(question, 1, technique)
+    claims = {claim.id for claim in question.claims}
+    for claim in question.claims:
+        yield from _halves(question, claim)
+        for test in claim.tests:
+            yield from _test(question, test)
+    told = [part.text for part in question.explanation]
+    asked = [question.stem, *(choice.text for choice in question.choices)]
+    quoted_feedback = [c.feedback for c in question.choices if c.feedback and c.feedback not in told]
+    for text, column in [(text, True) for text in told] + [(text, False) for text in asked + quoted_feedback]:
+        for mention in scan(text).mentions:
+            if reason := _mention(bank, question, mention, claims):
+                yield Problem(question.path, mention.line, mention.column if column else 1, *reason)
+    for number in numbers(question):
+        if number.claim not in claims:
+            message = f"{quoted(number.words)} is not weighed: link it to a claim"
+            yield Problem(question.path, number.line, number.column, "W201", message)
+
+
+def _unknown_technique(question: Question, line: int, technique: object) -> Problem:
+    message = f"unknown technique {quoted(technique)}{did_you_mean(technique, TECHNIQUES)}"
+    return Problem(question.path, line, 1, "E030", message)
+
+
+# ---- claims ---------------------------------------------------------------------------------------------
+
+
+def _halves(question: Question, claim: Claim) -> Iterator[Problem]:
+    """What holds only for something has to say for what, and to test both that and the rest."""
+    if claim.verdict != "holds-only-for":
+        return
+    if claim.only_for is None:
+        message = f"claim {claim.id} holds only for something: say in only_for for what"
+        yield Problem(question.path, claim.line, 1, "E006", message)
+    if {test.expect for test in claim.tests} != {True, False}:
+        message = (
+            f"claim {claim.id} holds only for something: it needs a test that holds and one that does not"
+        )
+        yield Problem(question.path, claim.line, 1, "E006", message)
+
+
+def _test(question: Question, test: Test) -> Iterator[Problem]:
+    for selection in (test.of, test.against):
+        yield from _selection(question, test.line, selection or {})
+    for name, known in ((test.metric, METRICS | PAIRED.keys()), (test.whole, METRICS)):
+        if name is not None and name not in known:
+            message = f"no record has a number {quoted(name)}{did_you_mean(name, known)}"
+            yield Problem(question.path, test.line, 1, "E006", message)
+    if test.metric in PAIRED and test.against is None:
+        message = f"{test.metric} is a number of two runs: say against what"
+        yield Problem(question.path, test.line, 1, "E006", message)
+
+
+def _selection(question: Question, line: int, selection: Selection) -> Iterator[Problem]:
+    technique = selection.get("technique")
+    if technique is not None and technique not in TECHNIQUES:
+        yield _unknown_technique(question, line, technique)
+    for name in selection:
+        if name not in SELECTORS:
+            message = f"a record cannot be selected by {quoted(name)}{did_you_mean(name, SELECTORS)}"
+            yield Problem(question.path, line, 1, "E006", message)
+
+
+def _judged(versions: Iterable[Question], records: Records) -> Iterator[Problem]:
+    """Judge each claim once, in the language that gives its tests first."""
+    seen: set[str] = set()
+    for question in versions:
+        for claim in question.claims:
+            if claim.id not in seen:
+                seen.add(claim.id)
+                yield from _judge(question, claim, records)
+
+
+def _judge(question: Question, claim: Claim, records: Records) -> Iterator[Problem]:
+    judgement = judge(claim, records)
+    if judgement.contradiction:
+        message = f"claim {claim.id} {judgement.contradiction}"
+        yield Problem(question.path, claim.line, 1, "E040", message)
+    elif judgement.verdict == "open":
+        why = next((finding.why for finding in judgement.findings if finding.why), "it has no test")
+        yield Problem(question.path, claim.line, 1, "W202", f"nothing decides claim {claim.id} yet: {why}")
+
+
+# ---- links, images, HTML --------------------------------------------------------------------------------
+
+
+def _mention(bank: Bank, question: Question, mention: Mention, claims: set[str]) -> tuple[str, str] | None:
+    """Return code and message when a link leads nowhere or a piece of HTML would be dropped."""
+    if mention.kind == "html":
+        dropped = sorted({tag for tag in _TAG.findall(mention.content) if tag.lower() not in HTML_TAGS})
+        if dropped:
+            return "E037", f"the page drops the HTML element <{dropped[0]}>: write Markdown instead"
+        if attribute := _ATTRIBUTE.search(mention.content):
+            return "E037", f"the page drops the HTML attribute {quoted(attribute[1])}"
+        return None
+    url = mention.content
+    if url.startswith("#") and mention.kind == "link":
+        if url[1:] not in claims:
+            return "E035", f"there is no claim {quoted(url[1:])}{did_you_mean(url[1:], claims)}"
+    elif not (_SCHEME.match(url) or url.startswith("/")) and not _exists(bank.root, question.id, url):
+        return "E031", f"the {mention.kind} {quoted(url)} leads nowhere"
+    return None
+
+
+def _exists(root: Path, id: str, url: str) -> bool:
+    """Say whether a relative URL names a file inside the bank's folder."""
+    path = unquote(re.split(r"[?#]", url, maxsplit=1)[0])
+    try:
+        file = (root / id).parent.joinpath(path).resolve(strict=True)
+        return bool(path) and file.is_file() and file.is_relative_to(root.resolve())
+    except (OSError, ValueError, RuntimeError):
+        return False
+
+
+# ---- across questions -----------------------------------------------------------------------------------
+
+
+def _repeated(bank: Bank) -> Iterator[Problem]:
+    seen: dict[tuple[str, ...], Question] = {}
+    for versions in bank.questions.values():
+        for language, question in versions.items():
+            texts = sorted(comparable(choice.text.source) for choice in question.choices)
+            what = (language, comparable(question.stem.source), *texts)
+            if what in seen:
+                message = f"{seen[what].path} asks the same with the same choices"
+                yield Problem(question.path, question.stem.line, 1, "E024", message)
+            seen.setdefault(what, question)
+
+
+def _patterns(bank: Bank) -> Iterator[Problem]:
+    """Look for what lets a learner guess, in each quiz and in the bank as a whole."""
+    groups = {f"quiz {slug}": quiz.questions for slug, quiz in bank.quizzes.items()}
+    if len(groups) > 1:
+        groups["the bank"] = tuple(bank.questions)
+    for name, ids in groups.items():
+        by_language: dict[str, list[Question]] = defaultdict(list)
+        for id in ids:
+            for language, question in bank.questions[id].items():
+                if len(question.key) == 1:
+                    by_language[language].append(question)
+        for questions in by_language.values():
+            yield from _positions(name, questions)
+            yield from _longest(name, questions)
+
+
+def _positions(name: str, questions: list[Question]) -> Iterator[Problem]:
+    keys = Counter(next(iter(question.key)) for question in questions)
+    for letter, count in keys.most_common(1):
+        # Any of the positions might have stood out, hence the factor.
+        places = max(len(question.choices) for question in questions)
+        if places * _chance(questions, count) < CHANCE:
+            of = f"{count} of {len(questions)} questions with one key"
+            message = f"in {name} the right answer is {letter} in {of}"
+            yield Problem(questions[0].path, 1, 1, "W205", message)
+
+
+def _longest(name: str, questions: list[Question]) -> Iterator[Problem]:
+    count = sum(_gives_away(question) for question in questions)
+    if questions and _chance(questions, count) < CHANCE:
+        of = f"{count} of {len(questions)} questions with one key"
+        yield Problem(
+            questions[0].path, 1, 1, "W206", f"in {name} the right answer is the longest choice in {of}"
+        )
+
+
+def _gives_away(question: Question) -> bool:
+    length: Callable[[Text], int] = lambda text: len(comparable(text.source))  # noqa: E731
+    right = max(length(choice.text) for choice in question.choices if choice.correct)
+    return all(length(choice.text) < right for choice in question.choices if not choice.correct)
+
+
+def _chance(questions: list[Question], count: int) -> float:
+    """Return how likely `count` hits or more are when every choice is as likely as the others (binomial)."""
+    n = len(questions)
+    p = sum(1 / len(question.choices) for question in questions) / n
+    return sum(comb(n, k) * p**k * (1 - p) ** (n - k) for k in range(count, n + 1))

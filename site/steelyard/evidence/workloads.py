@@ -1,0 +1,130 @@
+"""Works: runs that may stand side by side. Without Flask.
+
+A work is a setup on one device: the same model, batch, sequence, steps, data, kernels and versions. Only what
+a technique brings with it may differ within it (rank, learning rate, stage and ranks of ZeRO, a step of the
+stack, the precision): that tells its *arms* apart.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from memlab.results.record import STEPS, TECHNIQUE_FIELDS, Record, Setup
+from steelyard.claims import BASELINE, place
+from steelyard.evidence.compare import Difference, differences, tuned
+from steelyard.evidence.records import Group, Records
+from steelyard.remember import remembered
+
+DEVICES = ("cuda", "cpu", "fake")
+"""The stronger evidence first."""
+
+_OWN = TECHNIQUE_FIELDS | {"seed", "precision", "autocast", "stage", "ranks", "rank_index"}
+"""What an arm brings with it; in every other field of the setup the arms of a work agree."""
+
+
+@dataclass(frozen=True)
+class Work:
+    """What was done and where, and the repeats of it: by technique, the baseline first."""
+
+    groups: tuple[Group, ...]
+
+    @property
+    def first(self) -> Record:
+        return self.groups[0].first
+
+    @cached_property
+    def key(self) -> str:
+        """A short name for an address, which changes with the setup, the device and the versions."""
+        return hashlib.sha256(repr(_setting(self.first)).encode()).hexdigest()[:10]
+
+    @cached_property
+    def techniques(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(group.first.technique for group in self.groups))
+
+    def of(self, technique: str) -> tuple[Group, ...]:
+        """Return the repeats of one technique."""
+        return tuple(group for group in self.groups if group.first.technique == technique)
+
+    def reference(self, group: Group) -> tuple[Group, tuple[Difference, ...]] | None:
+        """Return what to compare repeats with, and in what the two differ; None where nothing compares.
+
+        Of a shard that is stage 0 on as many ranks, of all else full fine-tuning in the same precision.
+        """
+        setup = group.first.setup
+        sharded = setup.stage is not None
+        others = [
+            other
+            for other in self.of(group.first.technique if sharded else BASELINE)
+            if other.first.setup.precision == setup.precision
+            and (not sharded or (other.first.setup.stage == 0 and other.first.setup.ranks == setup.ranks))
+        ]
+        for other, _rates in tuned(others):
+            allowed, refused = differences(
+                group.first, other.first, {"stage", "offload"} if sharded else set()
+            )
+            if not refused and other.arm != group.arm:
+                return other, allowed
+        return None
+
+
+@remembered(1)
+def works(records: Records) -> tuple[Work, ...]:
+    """Return every work: on a GPU first, and there the one first in which most techniques were measured."""
+    found: dict[str, list[Group]] = {}
+    for group in records.groups:
+        found.setdefault(repr(_setting(group.first)), []).append(group)
+    made = [Work(tuple(sorted(groups, key=order))) for groups in found.values()]
+    return tuple(
+        sorted(made, key=lambda w: (DEVICES.index(w.first.device.kind), -len(w.techniques), -len(w.groups)))
+    )
+
+
+def works_of(technique: str, records: Records) -> tuple[Work, ...]:
+    """Return the works in which a technique was measured; the first heads its page."""
+    return tuple(work for work in works(records) if technique in work.techniques)
+
+
+def apart(a: Work, b: Work) -> tuple[Difference, ...]:
+    """Return in what two works differ."""
+    mine, theirs = dict(_setting(a.first)), dict(_setting(b.first))
+    names = dict.fromkeys([*mine, *theirs])
+    return tuple(
+        Difference(name, mine.get(name), theirs.get(name))
+        for name in names
+        if mine.get(name) != theirs.get(name)
+    )
+
+
+def _setting(record: Record) -> tuple[tuple[str, Any], ...]:
+    """Return what the runs of a work have in common, by name."""
+    device, setup = record.device, record.setup
+    return (
+        ("device", device.kind),
+        ("device name", device.name),
+        *((name, getattr(setup, name)) for name in Setup.model_fields if name not in _OWN),
+        *(
+            (f"version of {name}", version)
+            for name, version in sorted(record.origin.versions.items())
+            if version is not None
+        ),
+    )
+
+
+def order(group: Group) -> tuple[Any, ...]:
+    """Return the place of repeats among others of their work: by technique, precision, step and so on."""
+    technique, setup = group.first.technique, group.first.setup
+    return (
+        place(technique),
+        setup.precision != "mixed",
+        STEPS.index(setup.step) if setup.step else -1,
+        setup.ranks,
+        setup.stage or 0,
+        setup.offload,
+        setup.init or "",
+        -(setup.rank or 0),
+        setup.lr,
+        group.ids,
+    )

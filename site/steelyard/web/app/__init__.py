@@ -1,0 +1,1 @@
+"""What every page stands on: state, database, identity, security, languages, errors."""

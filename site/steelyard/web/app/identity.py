@@ -1,0 +1,132 @@
+"""Who is answering: an anonymous learner, known by a signed cookie, written down with their first answer."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterable
+from dataclasses import replace
+
+from flask import Flask, Response, g, render_template, request, session
+from flask_babel import gettext as _
+from sqlalchemy.exc import IntegrityError
+
+from steelyard import exam_lifecycle, store
+from steelyard.grading import total
+from steelyard.web.app import clock
+from steelyard.web.app.database import db
+from steelyard.web.app.state import state
+
+_KEY = "learner"
+TURN = "turn"
+"""In the session: how many lone questions it has answered; see `steelyard.web.quiz.questions`."""
+_WRITTEN = "written"
+"""In the session once the learner is in the store, so that one who left is not taken for one who is new."""
+
+
+def learner_id() -> str:
+    """Return the learner of this session; a new session gets a new one, so far in its cookie only.
+
+    A learner who was in the store and is no more has left from another device. Whatever this session sends
+    next begins anew, under an id that nothing leads back from.
+    """
+    if request.method == "POST" and "present" not in g:
+        g.present = True  # looked up once a request
+        if _WRITTEN in session and not store.is_known(db.session, session[_KEY]):
+            del session[_KEY], session[_WRITTEN]
+    if _KEY not in session:
+        session[_KEY] = secrets.token_hex(16)
+        session.permanent = True
+    found: str = session[_KEY]
+    return found
+
+
+def known_learner() -> str | None:
+    """Return the learner of this session; None for a session without one, which so gets no cookie."""
+    return session.get(_KEY)
+
+
+def is_written() -> bool:
+    """Return whether this session's learner is in the store, as far as its cookie has heard."""
+    return _WRITTEN in session
+
+
+def become(learner: str) -> None:
+    """Let this browser go on as this learner, and forget who it was.
+
+    Lone questions are counted from a number drawn at random, so that two devices never mean the same attempt.
+    """
+    session[_KEY] = learner
+    session[_WRITTEN] = True
+    session[TURN] = int(secrets.token_hex(6), 16)
+    session.permanent = True
+
+
+def leave() -> None:
+    """Let this browser forget its learner. An instructor who is logged in with it stays so."""
+    for key in (_KEY, _WRITTEN, TURN):
+        session.pop(key, None)
+
+
+def tallies_by_quiz() -> dict[str, list[store.Tally]]:
+    """Return this learner's attempts at each quiz, the latest first; a new session has none.
+
+    Exams whose time is over are ended first, and results that may not be told yet are left out.
+    """
+    if _KEY not in session:
+        return {}
+    now = clock.now()
+    tallies = store.tallies(db.session, session[_KEY])
+    if any(
+        tally.is_open and tally.deadline and now >= tally.deadline + exam_lifecycle.GRACE for tally in tallies
+    ):
+        exam_lifecycle.close_overdue(db.session, now, session[_KEY])
+        db.session.commit()
+        tallies = store.tallies(db.session, session[_KEY])
+    taken = {tally.quiz for tally in tallies if tally.mode == "exam"}
+    sealed = exam_lifecycle.sealed(db.session, state().bank, taken, now)
+    regraded = store.scores(db.session, session[_KEY], state().bank.regraded)
+    by_quiz: dict[str, list[store.Tally]] = {}
+    for tally in tallies:
+        if tally.mode == "exam" and tally.quiz in sealed:
+            tally = replace(tally, score=0.0, sealed=True)
+        elif tally.attempt in regraded and not tally.is_open:
+            tally = _recounted(tally, regraded[tally.attempt])
+        by_quiz.setdefault(tally.quiz, []).append(tally)
+    return by_quiz
+
+
+def _recounted(tally: store.Tally, scores: Iterable[tuple[str, float]]) -> store.Tally:
+    """Return a tally in which the answers to regraded questions count what they count now."""
+    pairs = [(score, state().bank.regrade(question)) for question, score in scores]
+    before, now = total((score, None) for score, _ in pairs), total(pairs)
+    gone = before.maximum - now.maximum
+    return replace(
+        tally,
+        items=tally.items - gone,
+        answers=tally.answers - gone,
+        score=tally.score - before.score + now.score,
+    )
+
+
+def init_app(app: Flask) -> None:
+    @app.errorhandler(IntegrityError)
+    def left_meanwhile(error: IntegrityError) -> tuple[str, int]:
+        """Tell somebody whose rows were deleted from another device while they sent something."""
+        db.session.rollback()
+        if _WRITTEN not in session or store.is_known(db.session, session[_KEY]):
+            raise error
+        title = _("Your data has just been deleted")
+        advice = _(
+            "It was deleted from this browser or from another device while you sent this, so it was not "
+            "taken. You can begin anew."
+        )
+        return render_template("error.html", code=409, title=title, advice=advice), 409
+
+    @app.after_request
+    def written(response: Response) -> Response:
+        """Note in the cookie that the learner is in the store now, once per cookie."""
+        taken = request.method == "POST" and response.status_code < 400
+        new = taken and _KEY in session and _WRITTEN not in session
+        if new and store.is_known(db.session, session[_KEY]):
+            session[_WRITTEN] = True
+        return response

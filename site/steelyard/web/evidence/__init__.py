@@ -1,0 +1,1 @@
+"""Pages of records: techniques, runs, comparisons, savings."""

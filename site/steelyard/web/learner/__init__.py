@@ -1,0 +1,1 @@
+"""What concerns a learner's own data: progress, privacy, devices, classes."""

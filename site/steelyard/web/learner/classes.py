@@ -1,0 +1,104 @@
+"""Joining a class by its code, and leaving it."""
+
+from __future__ import annotations
+
+from flask import Blueprint, flash, redirect, render_template, request, url_for
+from flask_babel import gettext as _
+from werkzeug.wrappers import Response
+
+from steelyard.store import classes
+from steelyard.store.classes import LONGEST_PSEUDONYM, Group
+from steelyard.web.app import clock
+from steelyard.web.app.database import db
+from steelyard.web.app.identity import learner_id
+from steelyard.web.app.security import address, limiter, submissions
+from steelyard.web.app.state import state
+from steelyard.web.learner.pseudonyms import suggestion
+
+bp = Blueprint("classes", __name__)
+
+Page = str | Response | tuple[str, int]
+
+# A class of hundreds sits behind one address and types its code at once: only what is no code counts.
+guesses = limiter.shared_limit(
+    "120 per minute",
+    scope="codes",
+    key_func=address,
+    deduct_when=lambda response: response.status_code == 404,
+)
+
+
+@bp.get("/join")
+@guesses
+def ask() -> Page:
+    """Ask for a class's code, and lead to the class."""
+    typed = request.args.get("code", "")
+    code = classes.normal_code(typed)
+    if code:
+        return redirect(url_for(".show", code=code))
+    return render_template("classes/code.html", typed=typed[:40]), (404 if typed else 200)
+
+
+@bp.get("/join/<code>")
+@guesses
+def show(code: str) -> Page:
+    """Show a class, and join it, or what one is called in it."""
+    group = classes.group(db.session, classes.normal_code(code))
+    return _page(group) if group else _unknown(code)
+
+
+@bp.post("/join/<code>")
+@submissions
+@guesses
+def join(code: str) -> Page:
+    """Join a class under a pseudonym. Joining once more changes nothing."""
+    group = classes.group(db.session, classes.normal_code(code))
+    if group is None:
+        return _unknown(code)
+    pseudonym = classes.tidy(request.form.get("pseudonym", ""))
+    if not 1 <= len(pseudonym) <= LONGEST_PSEUDONYM:
+        return _page(
+            group, trouble=_("A pseudonym has from 1 to %(most)s characters.", most=LONGEST_PSEUDONYM)
+        )
+    learner = learner_id()
+    if not classes.join(db.session, code=group.code, learner=learner, pseudonym=pseudonym, now=clock.now()):
+        db.session.rollback()
+        taken = _(
+            "Somebody in this class is called %(pseudonym)s already. Here is another one.",
+            pseudonym=pseudonym,
+        )
+        return _page(group, trouble=taken)
+    db.session.commit()
+    return redirect(url_for(".show", code=group.code), 303)
+
+
+@bp.post("/join/<code>/leave")
+@submissions
+@guesses
+def leave(code: str) -> Page:
+    """Leave a class. Who is not in it stays out."""
+    group = classes.group(db.session, classes.normal_code(code))
+    if group is None:
+        return _unknown(code)
+    classes.leave(db.session, code=group.code, learner=learner_id())
+    db.session.commit()
+    flash(_("You have left the class %(name)s. Your answers stay yours.", name=group.name))
+    return redirect(url_for("home.index"), 303)
+
+
+def _page(group: Group, *, trouble: str | None = None) -> Page:
+    pseudonym = classes.pseudonym_of(db.session, group.code, learner_id())
+    page = render_template(
+        "classes/join.html",
+        group=group,
+        pseudonym=pseudonym,
+        suggestion=suggestion(),
+        most=LONGEST_PSEUDONYM,
+        quizzes=list(state().bank.quizzes.values()),
+        trouble=trouble,
+    )
+    return page, 400 if trouble else 200
+
+
+def _unknown(code: str) -> Page:
+    return render_template("classes/code.html", typed=code[:40]), 404

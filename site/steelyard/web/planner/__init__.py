@@ -1,0 +1,1 @@
+"""Will it fit? The planner's page, its grid of predictions and their accuracy."""

@@ -1,0 +1,107 @@
+"""How far the predictions lay from what was measured, and other tools' figures of the same runs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from flask_babel import gettext as _
+
+from memlab.results.accuracy import TOOLS, Figure, Row, Summary, Validation, summary
+from memlab.results.record import Device, Record
+from steelyard.evidence import Records
+from steelyard.remember import remembered
+from steelyard.web.text import numbers
+from steelyard.web.text.technique_texts import title
+from steelyard.web.text.vocabulary import step_words
+
+
+@dataclass(frozen=True)
+class Trust:
+    """How far predictions of a technique lay from what was measured, and on what it was measured."""
+
+    summary: Summary
+    on_gpu: bool
+
+
+@dataclass(frozen=True)
+class Table:
+    """One device's comparison of predictions with measurements."""
+
+    device: Device
+    runs: int
+    """How many of them have both."""
+    exact: int
+    """How many predictions are what the ledger counted, to the byte."""
+    columns: tuple[str, ...]
+    """Whose figures they are: the predictor's, and then other tools'."""
+    rows: tuple[tuple[str, tuple[str, ...]], ...]
+    """A technique and the errors of each; the last row is of all techniques together."""
+    command: str
+
+
+def trust(record: Record, validations: Sequence[Validation]) -> Trust | None:
+    """Return the error of a record's technique: as measured on a GPU where it was, else on a CPU."""
+    for validation in sorted(validations, key=lambda one: one.device.kind != "cuda"):
+        if found := summary(row for row in validation.rows if _is_of(row, record)):
+            return Trust(found, validation.device.kind == "cuda")
+    return None
+
+
+@remembered(8)
+def tables(records: Records, language: str) -> tuple[Table, ...]:
+    """Return a table for each device on which predictions were compared with measurements, a GPU's first."""
+    found = []
+    for one in sorted(records.validations, key=lambda one: one.device.kind != "cuda"):
+        groups = [(row_words(rows[0]), rows) for rows in one.by_technique().values()]
+        groups.append((_("together"), one.rows))
+        found.append(
+            Table(
+                one.device,
+                sum(row.error() is not None for row in one.rows),
+                one.exact,
+                (_("our prediction"), *map(tool_words, TOOLS)),
+                tuple((words, _errors(rows)) for words, rows in groups),
+                one.origin.command,
+            )
+        )
+    return tuple(found)
+
+
+def tool_words(figure: Figure) -> str:
+    """Return what another tool's figure is called; `memlab.validate.other_tools` says how each is come by."""
+    match figure:
+        case "accelerate_bytes":
+            return _("accelerate's estimate-memory")
+        case "deepspeed_bytes":
+            return _("DeepSpeed's ZeRO estimators")
+    return _("bytes per parameter")
+
+
+def row_words(row: Row) -> str:
+    """Return a technique of the comparison, with its step or stage."""
+    name = title(row.technique)
+    if row.stage is not None:
+        return _("%(name)s, stage %(stage)s on %(ranks)s ranks", name=name, stage=row.stage, ranks=row.ranks)
+    return f"{name} + {step_words(row.step)}" if row.step else name
+
+
+def _errors(rows: Sequence[Row]) -> tuple[str, ...]:
+    own = _spread(summary(rows))
+    return (own, *(_spread(summary(rows, figure)) for figure in TOOLS))
+
+
+def _spread(found: Summary | None) -> str:
+    if found is None:
+        return "–"
+    return _(
+        "%(median)s (%(low)s to %(high)s)",
+        median=numbers.error(found.median),
+        low=numbers.deviation(found.lowest),
+        high=numbers.deviation(found.highest),
+    )
+
+
+def _is_of(row: Row, record: Record) -> bool:
+    setup = record.setup
+    return (row.technique, row.step, row.stage) == (record.technique, setup.step, setup.stage)

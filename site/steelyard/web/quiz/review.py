@@ -1,0 +1,80 @@
+"""What was answered before and is to be answered again: which questions are due, one at a time."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime, timedelta
+
+from flask import Blueprint, abort, flash, redirect, render_template, request, url_for
+from flask_babel import gettext as _
+from werkzeug.wrappers import Response
+
+from steelyard import store
+from steelyard.review import Scheduled, schedule
+from steelyard.web.app import clock
+from steelyard.web.app.database import db
+from steelyard.web.app.identity import known_learner, learner_id
+from steelyard.web.app.languages import language
+from steelyard.web.app.security import submissions
+from steelyard.web.app.state import state
+
+bp = Blueprint("review", __name__)
+
+AHEAD = (1, 7, 30)
+"""Days for which the page tells how many questions will be due."""
+
+
+def scheduled() -> list[Scheduled]:
+    """Return this learner's questions with their due dates, the soonest first, if they can be asked now."""
+    learner = known_learner()
+    if learner is None:
+        return []
+    bank = state().bank
+    answered = schedule(store.given(db.session, learner))
+    return [each for each in answered if each.question in bank.practice]
+
+
+def due(now: datetime) -> list[Scheduled]:
+    """Return this learner's questions that are due."""
+    return [found for found in scheduled() if found.is_due(now)]
+
+
+@bp.get("/review")
+def show() -> str:
+    """Say what is due, and what will be."""
+    now = clock.now()
+    bank = state().bank
+    all = scheduled()
+    due = [found for found in all if found.is_due(now)]
+    return render_template(
+        "review/show.html",
+        due=[bank.question(found.question, language()) for found in due],
+        ahead=[(days, sum(found.is_due(now + timedelta(days=days)) for found in all)) for days in AHEAD],
+        following=next((found for found in all if not found.is_due(now)), None),
+    )
+
+
+@bp.get("/review/next")
+def next_due() -> Response:
+    """Go to the question that has been due for longest; to the overview when none is left."""
+    found = next(iter(due(clock.now())), None)
+    if found is None:
+        return redirect(url_for(".show"))
+    return redirect(url_for("questions.show", id=found.question, mode="review"))
+
+
+@bp.post("/review/take-back")
+@submissions
+def take_back() -> Response:
+    """Take back the latest answer given in review: the schedule is then as if it had not been given."""
+    attempt = request.form.get("attempt", "")
+    if not re.fullmatch(r"[0-9a-f]{32}", attempt):
+        abort(400)
+    found = store.reviewed(db.session, attempt, learner_id()) or abort(404)
+    if found.is_latest:
+        store.take_back(db.session, found.answer, clock.now())
+        db.session.commit()
+        flash(_("The answer was taken back, and the question is due as it was before."))
+    elif not found.taken_back:
+        flash(_("Only the latest answer of a review can be taken back. This one stands."))
+    return redirect(url_for(".show"), 303)

@@ -1,0 +1,1 @@
+"""From data to words and HTML: Markdown, numbers, vocabulary."""
