@@ -39,8 +39,8 @@ bench: $(READY)-all
 	@$(BIN)/python tests/bench/run.py
 
 load: $(READY)-all
-	@PYTHONPATH=tests $(BIN)/python -m load.run $(ARGS)
-	@PYTHONPATH=tests $(BIN)/python -m load.kill
+	@PYTHONPATH=tests:tests/support $(BIN)/python -m load.run $(ARGS)
+	@PYTHONPATH=tests:tests/support $(BIN)/python -m load.kill
 
 lint: $(READY)-all
 	@$(BIN)/ruff check .
