@@ -103,9 +103,19 @@ def runner(app: Flask) -> FlaskCliRunner:
 # ---- PostgreSQL -------------------------------------------------------------------------------------------
 
 
-@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgresql)])
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run on PostgreSQL, too, what says that the database may make a difference."""
+    if "database_url" not in metafunc.fixturenames:
+        return
+    kinds = ["sqlite"]
+    if metafunc.definition.get_closest_marker("both_databases"):
+        kinds.append(pytest.param("postgresql", marks=pytest.mark.postgresql))
+    metafunc.parametrize("database_url", kinds, indirect=True)
+
+
+@pytest.fixture
 def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """The URL of an empty database, of each kind in turn."""
+    """The URL of an empty database: an SQLite file, and a PostgreSQL for what is marked `both_databases`."""
     if request.param == "sqlite":
         return sqlite_url(tmp_path / "data")
     url: str = request.getfixturevalue("postgresql")()

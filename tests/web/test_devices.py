@@ -72,6 +72,7 @@ def test_the_link_is_shown_as_a_qr_code_without_inline_style(app):
     assert learner.get("/progress/continue").path == "/progress"  # as when the language is changed there
 
 
+@pytest.mark.both_databases
 def test_a_link_serves_once(app):
     one, two, three = learner_who_answered(app), Learner(app), Learner(app)
     path = make_link(one)
@@ -97,6 +98,7 @@ def test_the_device_that_made_the_link_is_told_to_open_it_elsewhere(app):
     assert "You are here already" in one.get(make_link(one)).text
 
 
+@pytest.mark.both_databases
 def test_a_link_that_has_expired_or_that_a_newer_one_replaced_or_that_never_was_does_nothing(app):
     one, two = learner_who_answered(app), Learner(app)
     old = make_link(one)
@@ -157,6 +159,7 @@ def test_the_store_keeps_no_token(app):
     assert re.fullmatch("[0-9a-f]{64}", kept.digest)
 
 
+@pytest.mark.both_databases
 def test_of_many_who_use_a_link_at_once_one_succeeds(app):
     with app.app_context():
         db.session.add(store.Learner(id="a" * 32, created=NOW))

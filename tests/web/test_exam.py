@@ -25,6 +25,8 @@ from steelyard import store
 from steelyard.settings import Settings
 from steelyard.web.database import db
 
+pytestmark = pytest.mark.both_databases
+
 
 @pytest.fixture
 def app(settings: Settings, make_app, database_url: str, clock: Clock) -> Flask:

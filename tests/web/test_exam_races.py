@@ -18,6 +18,8 @@ from steelyard.settings import Settings
 from steelyard.web import security
 from steelyard.web.database import db
 
+pytestmark = pytest.mark.both_databases
+
 ROUNDS = 12
 
 

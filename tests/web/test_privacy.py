@@ -93,6 +93,7 @@ def remnants(app: Flask) -> list[tuple[str, str, int]]:
         return [tuple(row) for row in db.session.execute(sa.select(*columns).order_by(*columns))]
 
 
+@pytest.mark.both_databases
 def test_deleting_leaves_nothing_but_counts(app):
     learner = Learner(app)
     learner.answer(learner.start("basics"), "AC")
@@ -110,6 +111,7 @@ def test_deleting_leaves_nothing_but_counts(app):
     assert "Nothing yet." in learner.get("/progress").text
 
 
+@pytest.mark.both_databases
 def test_the_counts_of_all_who_left_add_up(app):
     for _ in range(3):
         learner = Learner(app)
@@ -178,6 +180,7 @@ def test_a_form_that_was_open_when_its_learner_left_is_taken_as_a_new_learners(a
     assert "1 answer so far." in two.get("/progress").text
 
 
+@pytest.mark.both_databases
 def test_an_answer_that_is_overtaken_by_the_deletion_is_told_so_and_leaves_nothing(app, monkeypatch):
     one, two = Learner(app), Learner(app)
     page = one.answer(one.start("basics"), "AC")
