@@ -19,6 +19,7 @@ from memlab import data, measure
 from memlab.model import find
 from memlab.record import Record
 from memlab.setup import Setup
+from warm import POSSIBLE, warm
 
 DEMOS = Path(__file__).parents[2] / "demos"
 TINY = Setup(
@@ -65,18 +66,41 @@ def demo() -> Callable[[str], ModuleType]:
 
 
 @pytest.fixture(scope="session")
-def run_demo() -> Callable[..., subprocess.CompletedProcess[str]]:
-    """Return a function that runs a demo as a user does, from a folder that is not the checkout's."""
+def warm_python() -> Iterator[str]:
+    """A program that runs a script as Python does, in a process that has torch already; see `warm`."""
+    if not POSSIBLE:
+        yield sys.executable
+        return
+    with warm(**FOR_DEMOS, TOKENIZERS_PARALLELISM="false", TRANSFORMERS_VERBOSITY="error") as program:
+        yield program
+
+
+FOR_DEMOS = {"OMP_NUM_THREADS": "1", "COLUMNS": "120", "HF_HUB_OFFLINE": "1"}
+"""The environment of demos that tests start."""
+
+
+@pytest.fixture(scope="session")
+def run_demo(request: pytest.FixtureRequest) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Return a function that runs a demo as a user does, from a folder that is not the checkout's.
+
+    A demo that trains or predicts imports its libraries `fresh` only where a test is about that.
+    """
 
     def run(
-        script: str | Path, *arguments: str, cwd: Path | None = None, python_options: Sequence[str] = ()
+        script: str | Path,
+        *arguments: str,
+        cwd: Path | None = None,
+        fresh: bool = False,
+        python_options: Sequence[str] = (),
     ) -> subprocess.CompletedProcess[str]:
+        fresh |= bool(python_options)
+        python = sys.executable if fresh else request.getfixturevalue("warm_python")
         return subprocess.run(
-            [sys.executable, *python_options, str(DEMOS / script), *arguments],
+            [python, *python_options, str(DEMOS / script), *arguments],
             capture_output=True,
             text=True,
             cwd=cwd,
-            env=os.environ | {"OMP_NUM_THREADS": "1", "COLUMNS": "120", "HF_HUB_OFFLINE": "1"},
+            env=os.environ | FOR_DEMOS,
             check=False,
         )
 
