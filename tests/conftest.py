@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -21,6 +22,7 @@ from steelyard.evidence import Records
 from steelyard.settings import Settings, project_data, sqlite_url
 from steelyard.web import create_app
 from steelyard.web.database import migrate
+from warm import FOR_DEMOS, POSSIBLE, warm
 from weighed import baseline, records
 
 MakeApp = Callable[..., Flask]
@@ -133,6 +135,19 @@ def postgresql() -> Iterator[Callable[[], str]]:
                 pytest.fail(str(missing))
             pytest.skip(str(missing))
         yield make
+
+
+# ---- demos ------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def warm_python() -> Iterator[str]:
+    """A program that runs a script as Python does, in a process that has torch already; see `warm`."""
+    if not POSSIBLE:
+        yield sys.executable
+        return
+    with warm(**FOR_DEMOS, TOKENIZERS_PARALLELISM="false", TRANSFORMERS_VERBOSITY="error") as program:
+        yield program
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from memlab import data, measure
 from memlab.model import find
 from memlab.record import Record
 from memlab.setup import Setup
-from warm import POSSIBLE, warm
+from warm import FOR_DEMOS
 
 DEMOS = Path(__file__).parents[2] / "demos"
 TINY = Setup(
@@ -63,20 +63,6 @@ def demo() -> Callable[[str], ModuleType]:
         return module
 
     return load
-
-
-@pytest.fixture(scope="session")
-def warm_python() -> Iterator[str]:
-    """A program that runs a script as Python does, in a process that has torch already; see `warm`."""
-    if not POSSIBLE:
-        yield sys.executable
-        return
-    with warm(**FOR_DEMOS, TOKENIZERS_PARALLELISM="false", TRANSFORMERS_VERBOSITY="error") as program:
-        yield program
-
-
-FOR_DEMOS = {"OMP_NUM_THREADS": "1", "COLUMNS": "120", "HF_HUB_OFFLINE": "1"}
-"""The environment of demos that tests start."""
 
 
 @pytest.fixture(scope="session")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -53,11 +54,11 @@ def test_the_options_are_those_of_the_demo_with_its_own_defaults(run_demo):
 
 
 @pytest.fixture(scope="module")
-def events(tmp_path_factory, warm_python) -> list[dict]:
+def events(tmp_path_factory) -> list[dict]:
     """What `baseline.py` tells on the tiny model."""
     out = tmp_path_factory.mktemp("out")
     answer = subprocess.run(
-        [warm_python, str(DEMOS / "baseline.py"), *TINY, "--out", str(out)],
+        [sys.executable, str(DEMOS / "baseline.py"), *TINY, "--out", str(out)],
         env=os.environ | {"MEMLAB_EVENTS": "1", "OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,

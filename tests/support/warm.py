@@ -4,15 +4,17 @@
 imported the libraries, and done nothing with them, forks a process for each script; the program (`warm_client`) hands
 it its own arguments, environment, folder and standard streams, and ends as that process does, by the same signal if
 need be. In the process, `sys.executable` is the program, so that a demo's own children are warm too. A program that
-is killed takes its process along.
+is killed takes along its process and all that this has started.
 
-A script still has a process of its own, and sees nothing of another. What a fresh Python does and this does not is
-to import the libraries; tests of that start `sys.executable`.
+A script still has a process of its own, and sees nothing of another. Not as with a fresh Python are the imports of the
+libraries and what the system says about the program's process, such as its memory and its group; tests of those start
+`sys.executable`.
 """
 
 from __future__ import annotations
 
 import gc
+import importlib
 import io
 import json
 import os
@@ -23,14 +25,27 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 POSSIBLE = hasattr(os, "pidfd_open")
 """Whether this system can tell the end of a process by a file descriptor, as Linux does."""
 
+FOR_DEMOS = {"OMP_NUM_THREADS": "1", "COLUMNS": "120", "HF_HUB_OFFLINE": "1"}
+"""The environment of demos that tests start."""
+
+_LIBRARIES = (
+    "accelerate",
+    "bitsandbytes",
+    "matplotlib.figure",
+    "memlab.launch",
+    "peft",
+    "rich.progress",
+    "torch",
+    "transformers.models.llama.modeling_llama",
+)
 _PROGRAM = """\
 #!{python} -IS
 import sys
@@ -72,17 +87,9 @@ def warm(**environment: str) -> Iterator[str]:
 
 
 def _import_libraries() -> None:
-    import accelerate  # noqa: F401
-    import bitsandbytes  # noqa: F401
-    import matplotlib.figure
-    import peft  # noqa: F401
-    import rich.progress
-    import torch
-    import transformers.models.llama.modeling_llama
-
-    import memlab.launch  # noqa: F401
-
-    torch.set_num_threads(1)
+    for name in _LIBRARIES:
+        importlib.import_module(name)
+    sys.modules["torch"].set_num_threads(1)
     gc.freeze()  # else the collector of each process looks at all of that, and copies its pages
 
 
@@ -102,7 +109,7 @@ def _serve(address: str, program: str) -> dict[str, Any] | None:
                     if (request := _accept(listener, selector)) is not None:
                         return request | {"program": program}
                 elif key.fileobj in selector.get_map():
-                    _end(selector, *key.data)
+                    _end(selector, *key.data, lost=isinstance(key.fileobj, socket.socket))
 
 
 def _accept(listener: socket.socket, selector: selectors.BaseSelector) -> dict[str, Any] | None:
@@ -113,6 +120,7 @@ def _accept(listener: socket.socket, selector: selectors.BaseSelector) -> dict[s
         request: dict[str, Any] = json.loads(file.read(int.from_bytes(size)))
     pid = os.fork()
     if pid == 0:
+        os.setpgid(0, 0)
         client.close()
         for number, stream in enumerate(streams):
             os.dup2(stream, number)
@@ -128,18 +136,22 @@ def _accept(listener: socket.socket, selector: selectors.BaseSelector) -> dict[s
     return None
 
 
-def _end(selector: selectors.BaseSelector, client: socket.socket, process: int, pid: int) -> None:
-    """A process has ended, or its client has, which takes the process along; tell the client how."""
-    os.kill(pid, signal.SIGKILL)  # one that has ended hears nothing any more, until it is waited for
+def _end(
+    selector: selectors.BaseSelector, client: socket.socket, process: int, pid: int, *, lost: bool
+) -> None:
+    """Tell the client how its process ended; one whose client is lost ends with all that it has started."""
+    if lost:
+        os.killpg(pid, signal.SIGKILL)
     _, status = os.waitpid(pid, 0)
     selector.unregister(client)
     selector.unregister(process)
     os.close(process)
-    with client:
-        try:
-            client.sendall(os.waitstatus_to_exitcode(status).to_bytes(4, signed=True))
-        except BrokenPipeError:
-            pass
+    with client, suppress(BrokenPipeError):
+        client.sendall(os.waitstatus_to_exitcode(status).to_bytes(4, signed=True))
+
+
+def _writer(number: int) -> io.BufferedWriter:
+    return io.BufferedWriter(io.FileIO(number, "w", closefd=False))
 
 
 def _become(request: dict[str, Any]) -> str:
@@ -150,11 +162,10 @@ def _become(request: dict[str, Any]) -> str:
     sys.executable = request["program"]
     sys.argv = request["arguments"]
     sys.path[0] = str(Path(sys.argv[0]).parent)
-    sys.stdin, sys.stdout, sys.stderr = (
-        io.TextIOWrapper(
-            open(number, mode, closefd=False), encoding="utf-8", errors=errors, line_buffering=number == 2
-        )
-        for number, mode, errors in ((0, "rb", "strict"), (1, "wb", "strict"), (2, "wb", "backslashreplace"))
+    sys.stdin = io.TextIOWrapper(io.BufferedReader(io.FileIO(0, closefd=False)), encoding="utf-8")
+    sys.stdout = io.TextIOWrapper(_writer(1), encoding="utf-8")
+    sys.stderr = io.TextIOWrapper(
+        _writer(2), encoding="utf-8", errors="backslashreplace", line_buffering=True
     )
     return sys.argv[0]
 

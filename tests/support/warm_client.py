@@ -17,7 +17,7 @@ def main(address: str) -> NoReturn:
     """Run the script that the command line names in a process of the server at `address`."""
     server = socket.socket(socket.AF_UNIX)
     server.connect(address)
-    lent = {"arguments": sys.argv[1:], "environment": dict(os.environ), "folder": os.getcwd()}
+    lent = {"arguments": sys.argv[1:], "environment": dict(os.environ), "folder": os.getcwd()}  # noqa: PTH109
     request = json.dumps(lent).encode()
     socket.send_fds(server, [len(request).to_bytes(4)], [0, 1, 2])
     server.sendall(request)
@@ -30,7 +30,8 @@ def main(address: str) -> NoReturn:
         signal.signal(number, forward)
     code = int.from_bytes(_receive(server), signed=True)
     if code < 0:
-        signal.signal(-code, signal.SIG_DFL) if -code != signal.SIGKILL else None
+        if -code != signal.SIGKILL:
+            signal.signal(-code, signal.SIG_DFL)
         os.kill(os.getpid(), -code)
     os._exit(code)
 
