@@ -30,9 +30,6 @@ pytestmark = [
     pytest.mark.skipif(os.name != "posix", reason="process groups"),
 ]
 
-MINUTES = 1_800_000
-"""How long a page may take to show the end of a run, in milliseconds: other tests may be running beside it."""
-
 WORDS = {
     "en": {"run": "Run", "cancel": "Cancel", "cancelled": "cancelled", "done": "done", "beside": "Beside the published record"},
     "ja": {"run": "実行", "cancel": "中止", "cancelled": "中止しました", "done": "完了", "beside": "公開済みの記録との対比"},
@@ -113,15 +110,15 @@ def test_a_run_is_started_followed_and_cancelled(browser: Browser, site: str, la
         start(page, lang, steps="500")
         expect(page).to_have_url(re.compile(r"/techniques/lora#run$"))
         line = page.locator(".run-chart polyline").first
-        expect(line).to_have_attribute("points", re.compile(r"(\S+ ){3}"), timeout=MINUTES)
+        expect(line).to_have_attribute("points", re.compile(r"(\S+ ){3}"))
         drawn = line.get_attribute("points") or ""
-        expect(line).not_to_have_attribute("points", drawn, timeout=MINUTES)
+        expect(line).not_to_have_attribute("points", drawn)
         expect(page.locator(".run-bytes").first).to_have_text(re.compile(r"MiB|GiB"))
         run = lab.latest("lora")
         assert run is not None and run.pid is not None
         pid = run.pid
         page.get_by_role("button", name=WORDS[lang]["cancel"]).click()
-        expect(page.locator(".run-state")).to_have_text(WORDS[lang]["cancelled"], timeout=MINUTES)
+        expect(page.locator(".run-state")).to_have_text(WORDS[lang]["cancelled"])
     assert not is_alive(pid)
     assert run.records == {}, "what was cancelled leaves no record"
 
@@ -140,7 +137,7 @@ def test_a_run_is_started_and_its_result_stands_beside_the_published_record(
             expect(page).to_have_url(re.compile(r"/lab/runs/\d+$"))
             while state.inner_text() in ("waiting for its turn", "running"):
                 follow(page.locator(".run-refresh"))
-        expect(state).to_have_text("done", timeout=MINUTES)
+        expect(state).to_have_text("done")
         found, beside = page.locator(".run-found"), page.locator(".run-beside")
         expect(found).to_contain_text("peak memory")
         expect(found.locator("th[scope=col]")).to_have_count(3)
@@ -169,7 +166,7 @@ def test_a_run_that_is_killed_is_recorded_as_failed_and_the_site_stays_up(
         assert run is not None
         wait_until(lab, run, lambda run: bool(run.parts) and run.parts[0].state == "train")
         os.kill(run.pid or 0, signal.SIGKILL)
-        expect(page.locator(".run-state")).to_have_text("failed", timeout=MINUTES)
+        expect(page.locator(".run-state")).to_have_text("failed")
         expect(page.locator(".run-live .trouble")).to_contain_text("killed by signal 9")
     (path,) = (lab.out / f"{name}.json" for name in run.records)
     record = read(path)
@@ -203,9 +200,9 @@ def test_axe_finds_nothing_on_the_panel(browser: Browser, site: str, lab: Lab, l
     expect(page.get_by_role("alert")).to_be_visible()
     look("a mistake")
     start(page, lang, technique="baseline")
-    expect(page.locator(".run-bytes").first).to_have_text(re.compile("MiB"), timeout=MINUTES)
+    expect(page.locator(".run-bytes").first).to_have_text(re.compile("MiB"))
     look("running")
-    expect(page.locator(".run-state")).to_have_text(WORDS[lang]["done"], timeout=MINUTES)
+    expect(page.locator(".run-state")).to_have_text(WORDS[lang]["done"])
     look("ended")
     page.locator(".run-again > summary").click()
     look("ended, with the form open")
