@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -21,6 +22,7 @@ from steelyard.evidence import Records
 from steelyard.settings import Settings, project_data, sqlite_url
 from steelyard.web import create_app
 from steelyard.web.app.database import migrate
+from warm import FOR_DEMOS, POSSIBLE, warm
 from weighed import baseline, records
 
 MakeApp = Callable[..., Flask]
@@ -103,9 +105,19 @@ def runner(app: Flask) -> FlaskCliRunner:
 # ---- PostgreSQL -------------------------------------------------------------------------------------------
 
 
-@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgresql)])
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run on PostgreSQL, too, what says that the database may make a difference."""
+    if "database_url" not in metafunc.fixturenames:
+        return
+    kinds = ["sqlite"]
+    if metafunc.definition.get_closest_marker("both_databases"):
+        kinds.append(pytest.param("postgresql", marks=pytest.mark.postgresql))
+    metafunc.parametrize("database_url", kinds, indirect=True)
+
+
+@pytest.fixture
 def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """The URL of an empty database, of each kind in turn."""
+    """The URL of an empty database: an SQLite file, and a PostgreSQL for what is marked `both_databases`."""
     if request.param == "sqlite":
         return sqlite_url(tmp_path / "data")
     url: str = request.getfixturevalue("postgresql")()
@@ -123,6 +135,19 @@ def postgresql() -> Iterator[Callable[[], str]]:
                 pytest.fail(str(missing))
             pytest.skip(str(missing))
         yield make
+
+
+# ---- demos ------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def warm_python() -> Iterator[str]:
+    """A program that runs a script as Python does, in a process that has torch already; see `warm`."""
+    if not POSSIBLE:
+        yield sys.executable
+        return
+    with warm(**FOR_DEMOS, TOKENIZERS_PARALLELISM="false", TRANSFORMERS_VERBOSITY="error") as program:
+        yield program
 
 
 @pytest.fixture

@@ -23,6 +23,7 @@ from memlab.options.setup import Setup
 from memlab.results.record import Record
 from memlab.training import data
 from memlab.training.model import find
+from warm import FOR_DEMOS
 
 DEMOS = Path(__file__).parents[2] / "demos"
 TINY = Setup(
@@ -69,18 +70,27 @@ def demo() -> Callable[[str], ModuleType]:
 
 
 @pytest.fixture(scope="session")
-def run_demo() -> Callable[..., subprocess.CompletedProcess[str]]:
-    """Return a function that runs a demo as a user does, from a folder that is not the checkout's."""
+def run_demo(request: pytest.FixtureRequest) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Return a function that runs a demo as a user does, from a folder that is not the checkout's.
+
+    A demo that trains or predicts imports its libraries `fresh` only where a test is about that.
+    """
 
     def run(
-        script: str | Path, *arguments: str, cwd: Path | None = None, python_options: Sequence[str] = ()
+        script: str | Path,
+        *arguments: str,
+        cwd: Path | None = None,
+        fresh: bool = False,
+        python_options: Sequence[str] = (),
     ) -> subprocess.CompletedProcess[str]:
+        fresh |= bool(python_options)
+        python = sys.executable if fresh else request.getfixturevalue("warm_python")
         return subprocess.run(
-            [sys.executable, *python_options, str(DEMOS / script), *arguments],
+            [python, *python_options, str(DEMOS / script), *arguments],
             capture_output=True,
             text=True,
             cwd=cwd,
-            env=os.environ | {"OMP_NUM_THREADS": "1", "COLUMNS": "120", "HF_HUB_OFFLINE": "1"},
+            env=os.environ | FOR_DEMOS,
             check=False,
         )
 
@@ -88,7 +98,8 @@ def run_demo() -> Callable[..., subprocess.CompletedProcess[str]]:
 
 
 def _setup(name: str, **other: Any) -> Setup:
-    adapters: dict[str, Any] = {} if name == "baseline" else {"rank": 16, "alpha": 16.0}
+    without = name in ("baseline", "gradient_checkpointing")
+    adapters: dict[str, Any] = {} if without else {"rank": 16, "alpha": 16.0}
     adapters |= {"pissa": {"init": "pissa"}, "stack": {"step": "chunked_loss"}}.get(name, {})
     return replace(TINY, **adapters | other)
 
@@ -100,12 +111,21 @@ def _demo(name: str, build: Any) -> Demo:
 
 @pytest.fixture(scope="session")
 def finished() -> Callable[..., Record]:
-    """Return a function that measures a demo on the tiny model in this process, and returns its record."""
+    """Return a function that measures a demo on the tiny model in this process, and returns its record.
 
-    def run(name: str, *, seed: int = 0, build: Any = None, **other: Any) -> Record:
-        demo = _demo(name, build)
-        run = Run(demo, _setup(name, **other), seed=seed, command=f"python demos/{name}.py --model tiny")
-        return run.measure(lambda stage, done, of: None)
+    Each setup is measured once, whichever tests ask for it; `again` measures it anew, and so does a `build`.
+    """
+    measured: dict[tuple[str, Setup, int], Record] = {}
+
+    def run(name: str, *, seed: int = 0, again: bool = False, build: Any = None, **other: Any) -> Record:
+        setup = _setup(name, **other)
+        if build or again or (name, setup, seed) not in measured:
+            run = Run(_demo(name, build), setup, seed=seed, command=f"python demos/{name}.py")
+            record = run.measure(lambda stage, done, of: None)
+            if build or again:
+                return record
+            measured[name, setup, seed] = record
+        return measured[name, setup, seed].model_copy(deep=True)
 
     return run
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 from dataclasses import replace
 
 import pytest
@@ -100,9 +102,21 @@ def test_a_process_that_was_killed_is_told_in_one_line(monkeypatch, capsys):
     )
 
 
-def test_the_command_prints_a_table_or_json(few, capsys):
+class InThisProcess(contextlib.nullcontext):
+    """A pool without processes: each of them would import torch anew."""
+
+    def __init__(self, *_given):
+        super().__init__(self)
+
+    map = staticmethod(map)
+
+
+def test_the_command_prints_a_table_or_json(few, capsys, monkeypatch):
+    """The table by processes of its own, two at most; JSON in this one."""
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
     asked = ["--model", "tiny", "--gpu-memory", "8GiB", "--batch", "1", "2", "--seq", "64"]
-    for extra in ([], ["--json"]):
+    for extra, pool in (([], command.ProcessPoolExecutor), (["--json"], InThisProcess)):
+        monkeypatch.setattr(command, "ProcessPoolExecutor", pool)
         with pytest.raises(SystemExit) as left:
             command.main([*asked, *extra])
         assert left.value.code == 0

@@ -6,7 +6,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 from pathlib import Path
 
 import filelock
@@ -21,7 +20,7 @@ TINY = ("--model", "tiny", "--device", "cpu", "--batch", "1", "--seq", "32", "--
 
 
 @pytest.fixture
-def sweep(tmp_path):
+def sweep(tmp_path, warm_python):
     """Return a function that starts a sweep of some commands with the tiny model."""
     script = tmp_path / "mini.py"
     script.write_text(
@@ -34,7 +33,7 @@ def sweep(tmp_path):
         *commands: str, options: tuple[str, ...] = TINY, out: Path = tmp_path / "out"
     ) -> subprocess.Popen:
         return subprocess.Popen(
-            [sys.executable, str(script), "--out", str(out), *options],
+            [warm_python, str(script), "--out", str(out), *options],
             env=os.environ | {"COMMANDS": ";".join(commands), "PYTHONPATH": str(DEMOS), "COLUMNS": "200"},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -45,7 +44,7 @@ def sweep(tmp_path):
 
 
 def finished(process: subprocess.Popen) -> tuple[int, str, str]:
-    out, err = process.communicate(timeout=300)
+    out, err = process.communicate(timeout=1800)
     return process.returncode, out, err
 
 

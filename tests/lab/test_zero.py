@@ -36,7 +36,7 @@ CASES = [
 
 
 @pytest.fixture(scope="module")
-def ranks(tmp_path_factory):
+def ranks(tmp_path_factory, warm_python):
     """Return a function that gives the records of all ranks of a variant; one launch serves all variants."""
     launched = {}
 
@@ -49,6 +49,8 @@ def ranks(tmp_path_factory):
                 "torch.distributed.run",
                 "--standalone",
                 f"--nproc-per-node={n}",
+                "--no-python",
+                warm_python,
             ]
             script = Path(__file__).with_name("zero_ranks.py")
             answer = subprocess.run(
@@ -56,7 +58,7 @@ def ranks(tmp_path_factory):
                 capture_output=True,
                 text=True,
                 env=os.environ | {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"},
-                timeout=300,
+                timeout=1800,
             )
             assert answer.returncode == 0, answer.stderr[-3000:]
         return [record.read(launched[n] / f"{variant}-{index}.json") for index in range(n)]
@@ -249,11 +251,11 @@ if __name__ == "__main__":
 '''
 
 
-def broken(folder: Path, body: str) -> list[str]:
+def broken(folder: Path, body: str, python: str = sys.executable) -> list[str]:
     """Return the command of a demo whose second rank does `body`."""
     script = folder / "zero.py"
     script.write_text(DEMO.format(demos=str(DEMOS), body=body))
-    return [sys.executable, str(script), *TINY, "--stage", "0"]
+    return [python, str(script), *TINY, "--stage", "0"]
 
 
 @pytest.mark.parametrize(
@@ -269,9 +271,11 @@ def broken(folder: Path, body: str) -> list[str]:
         ("raise KeyError('no part')", 1, "failed", "rank 1: KeyError while loading: 'no part'"),
     ],
 )
-def test_a_rank_that_dies_ends_the_run_and_leaves_a_record(tmp_path, body, code, status, message):
+def test_a_rank_that_dies_ends_the_run_and_leaves_a_record(
+    tmp_path, warm_python, body, code, status, message
+):
     """The other rank, which waits for it, is ended; nobody hangs."""
-    answer = subprocess.run(broken(tmp_path, body), capture_output=True, text=True, timeout=120)
+    answer = subprocess.run(broken(tmp_path, body, warm_python), capture_output=True, text=True, timeout=1800)
     assert answer.returncode == code, answer.stderr
     (one,) = [record.read(path) for path in (tmp_path / "out").glob("*.json")]
     assert (one.status, one.message) == (status, message)
@@ -307,9 +311,9 @@ def test_ctrl_c_ends_every_rank(tmp_path):
     with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         ranks = _wait_for_ranks(process.pid)
         process.send_signal(signal.SIGINT)
-        _, errors = process.communicate(timeout=60)
+        _, errors = process.communicate(timeout=600)
     assert process.returncode == 130 and errors.strip().splitlines()[-1] == "zero.py: stopped"
-    gone, alive = psutil.wait_procs(ranks, timeout=20)
+    gone, alive = psutil.wait_procs(ranks, timeout=600)
     assert len(gone) == 2 and not alive
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
+import pytest
 import sqlalchemy as sa
 
 from load.journal import Journal, audit
@@ -13,6 +14,7 @@ from load.server import Server
 from steelyard import store
 
 
+@pytest.mark.both_databases
 def test_no_acknowledged_answer_is_lost_or_doubled_when_the_site_is_killed(tmp_path: Path, database_url: str):
     journal = Journal()
     server = Server(tmp_path, database_url)

@@ -23,6 +23,8 @@ from steelyard.web.app import security
 from steelyard.web.app.database import db
 from steelyard.web.instructor.guard import safe_next
 
+pytestmark = pytest.mark.both_databases
+
 START = datetime(2027, 1, 15, 9, tzinfo=UTC)
 WRONG = "Name or password is not right."
 

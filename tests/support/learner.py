@@ -22,7 +22,10 @@ class Page(HTMLParser):
     action: str = ""
     """Where the page's last form is sent to."""
     links: list[str] = field(default_factory=list)
+    outcome: str = ""
+    """The heading over a told answer: Right, Partly right, Wrong or Not answered; empty on every other page."""
     text: str = ""
+    _in_outcome: bool = False
 
     def __post_init__(self) -> None:
         super().__init__()
@@ -44,6 +47,7 @@ class Page(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         given = {name: value or "" for name, value in attrs}
+        self._in_outcome = given.get("id") == "outcome"
         if tag == "a" and "href" in given:
             self.links.append(given["href"])
         if tag == "form":
@@ -61,8 +65,13 @@ class Page(HTMLParser):
         else:
             self.hidden[given["name"]] = given.get("value", "")
 
+    def handle_endtag(self, tag: str) -> None:
+        self._in_outcome = False
+
     def handle_data(self, data: str) -> None:
         self.text += data + " "
+        if self._in_outcome:
+            self.outcome += data
 
 
 class Learner:

@@ -1,18 +1,17 @@
-"""Mutated question files, tried by the thousand: ``python mutants.py SEED COUNT`` prints what came of them."""
+"""Question files after a few mutations: whatever a keyboard, an editor or a disk does to one, it parses or gets problems."""
 
 from __future__ import annotations
 
-import json
 import random
-import sys
 from pathlib import Path
 
+from fuzz.trial import Trial, attempt
 from steelyard.bank.codes import CODES
 from steelyard.bank.parse import Parsed, parse
 from steelyard.bank.prose import scan
 from steelyard.grading import grade
 
-FILES = Path(__file__).parent / "files"
+FILES = Path(__file__).parents[1] / "bank" / "files"
 SEEDS = {path.name: path.read_bytes() for path in sorted(FILES.glob("*.md"))}
 WEIGHTS = {"coffee.md": 1, "rank.en.md": 4, "tasks.en.md": 4}
 
@@ -133,21 +132,15 @@ def lines_of(data: bytes) -> int:
     return max(1, len(lines) - (lines[-1] == b""))
 
 
-def trial(seed: int, count: int) -> tuple[int, int, list[str]]:
-    """Try `count` mutants; return how many parsed, how many got problems, and what went wrong."""
-    rng = random.Random(seed)
-    good, bad, wrong = 0, 0, []
-    for _ in range(count):
-        data = mutant(rng)
-        try:
-            parsed = parse(data, "q.md", "q")
-            wrong += complaints(data, parsed)
-        except Exception as error:
-            wrong.append(f"{error!r} for {data!r}")
-            continue
-        good += parsed.question is not None
-        bad += parsed.question is None
-    return good, bad, wrong
+def try_mutant(random: random.Random) -> Trial:
+    """Parse a mutated question file: `parsed` or `problems`, and nothing raised."""
+    data = mutant(random)
+    return attempt(data, lambda: _judge(data))
+
+
+def _judge(data: bytes) -> tuple[str, list[str]]:
+    parsed = parse(data, "q.md", "q")
+    return "problems" if parsed.question is None else "parsed", complaints(data, parsed)
 
 
 def complaints(data: bytes, parsed: Parsed) -> list[str]:
@@ -155,10 +148,10 @@ def complaints(data: bytes, parsed: Parsed) -> list[str]:
     last = lines_of(data)
     found = []
     if parsed.question is None and not any(problem.is_error for problem in parsed.problems):
-        found.append(f"neither question nor error for {data!r}")
+        found.append("neither question nor error")
     for problem in parsed.problems:
         if not 1 <= problem.line <= last or problem.column < 1 or problem.code not in CODES:
-            found.append(f"{problem} of {last} lines for {data!r}")
+            found.append(f"{problem} of {last} lines")
     if question := parsed.question:
         texts = [question.stem, *(choice.text for choice in question.choices)]
         texts += [part.text for part in question.explanation]
@@ -166,11 +159,7 @@ def complaints(data: bytes, parsed: Parsed) -> list[str]:
         if not all(
             1 <= line <= last for line in [*places, *(text.line for text in texts), parsed.answer_line]
         ):
-            found.append(f"a line outside the file for {data!r}")
+            found.append("a line outside the file")
         if grade(question, question.key).outcome != "right":
-            found.append(f"the key is not right for {data!r}")
+            found.append("the key is not right")
     return found
-
-
-if __name__ == "__main__":
-    print(json.dumps(trial(int(sys.argv[1]), int(sys.argv[2]))))

@@ -8,11 +8,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Thread
+from typing import Any
 
 import pytest
 from flask import Flask
-from playwright.sync_api import Browser, Locator, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Locator, sync_playwright
 from werkzeug.serving import make_server
+
+MINUTES = 600_000.0
+"""How long a page may take to do anything, in milliseconds: it ends a test that hangs, and no slow machine's."""
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 
@@ -28,7 +32,15 @@ def chromium() -> Iterator[Browser]:
             if os.environ.get("CI") == "true":
                 pytest.fail(message)
             pytest.skip(message)
-        browser = playwright.chromium.launch(executable_path=found, args=["--no-sandbox"])
+        browser = playwright.chromium.launch(executable_path=found, args=["--no-sandbox"], timeout=MINUTES)
+        new_context = browser.new_context
+
+        def patient(**options: Any) -> BrowserContext:
+            context = new_context(**options)
+            context.set_default_timeout(MINUTES)
+            return context
+
+        browser.new_context = patient  # type: ignore[method-assign]
         try:
             yield browser
         finally:
