@@ -22,7 +22,7 @@ from memlab.measuring.lab import Lab  # noqa: E402
 from memlab.measuring.profiler import profiled_peak  # noqa: E402
 from memlab.measuring.trainer import Trainer  # noqa: E402
 from memlab.options.setup import Setup  # noqa: E402
-from memlab.publishing.numbers import in_bytes  # noqa: E402
+from memlab.results.numbers import in_bytes  # noqa: E402
 from memlab.results.record import STEPS  # noqa: E402
 from memlab.training import data  # noqa: E402
 from memlab.training.model import find  # noqa: E402

@@ -10,9 +10,9 @@ import pytest
 from rich.console import Console
 
 from memlab.publishing import figures, terminal
-from memlab.publishing.numbers import in_steps
 from memlab.results import comparing
 from memlab.results.comparing import Group, grouped
+from memlab.results.numbers import in_steps
 from records import make_record
 
 

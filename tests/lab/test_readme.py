@@ -11,7 +11,8 @@ from memlab.publishing.measured_tables import QUALITY_STEPS
 from memlab.publishing.readme import BEGIN, between_marks, regenerate, table
 from memlab.results import record
 from memlab.results.accuracy import FOLDER
-from memlab.results.comparing import grouped, read_folder, savings
+from memlab.results.comparing import grouped, savings
+from memlab.results.files import read_folder
 
 DEMOS = Path(__file__).parents[2] / "demos"
 PUBLISHED = sorted(path for path in (DEMOS / "results").glob("*/*.json") if path.parent.name != FOLDER)

@@ -32,6 +32,9 @@ from memlab.options.setup import (
     folder_for,
 )
 from memlab.results import record, shapes
+from memlab.results.costs import WORKS, read_all
+from memlab.results.files import HOME
+from memlab.results.numbers import duration, in_bytes
 from memlab.results.record import Record
 
 _REPLAYED = (
@@ -91,6 +94,7 @@ def _parser(demo: Demo, about: str, hidden: Collection[str]) -> _Parser:
         prog=f"{demo.technique}.py",
         usage=f"python demos/{demo.technique}.py [options]",
         description=about,
+        epilog=_cost(demo.technique),
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
         argument_default=argparse.SUPPRESS,
@@ -117,6 +121,21 @@ def _parser(demo: Demo, about: str, hidden: Collection[str]) -> _Parser:
     groups["where"].add_argument("-h", "--help", action="help", help="show this text and stop")
     description.add_option(groups["where"], options)
     return parser
+
+
+def _cost(technique: str) -> str | None:
+    """Say what the demo takes on the machines where that was measured; None for a script that is not ours."""
+    lines = []
+    for costs in read_all(HOME / "results"):
+        parts = [
+            f"{' '.join(('python demos/' + technique + '.py', *options))}: {duration(cost.seconds)} and "
+            f"{in_bytes(cost.process_bytes)}"
+            for work, options in WORKS.items()
+            if (cost := costs.of(technique, work))
+        ]
+        if parts:
+            lines.append(f"what it takes, both runs, on {costs.machine}:\n  " + "\n  ".join(parts))
+    return "\n".join(lines) or None
 
 
 # ---- --like ----------------------------------------------------------------------------------------------

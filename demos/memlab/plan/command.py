@@ -29,8 +29,8 @@ from memlab.options.command_line import check_model
 from memlab.options.setup import Setup, UsageError
 from memlab.plan.grid import ARMS, BATCHES, LENGTHS
 from memlab.plan.search import Option, search
-from memlab.publishing.numbers import in_bytes
 from memlab.results import gpu_fit
+from memlab.results.numbers import in_bytes
 from memlab.training import quiet
 
 WHY = {

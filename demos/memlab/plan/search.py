@@ -12,9 +12,9 @@ from typing import Any
 from memlab.options.setup import Setup
 from memlab.plan.grid import ARMS, BATCHES, LENGTHS
 from memlab.predicting.predict import Steps
-from memlab.publishing.numbers import in_bytes
 from memlab.results import gpu_fit, record
 from memlab.results.gpu_fit import Fit
+from memlab.results.numbers import in_bytes
 
 
 @dataclass(frozen=True)

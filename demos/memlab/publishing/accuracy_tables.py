@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from memlab.publishing.numbers import in_bytes
 from memlab.results import accuracy
 from memlab.results.accuracy import MEDIAN, TOOLS, Figure, Row, Summary, Validation, summary
 from memlab.results.comparing import BASELINE
+from memlab.results.numbers import in_bytes
 
 
 def of_folder(results: Path) -> str:

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from memlab.publishing.numbers import in_bytes, in_percent
 from memlab.results.comparing import CURVE_STEPS, Group, bytes_at_peak, change, grouped, lora_beside, loss_at
+from memlab.results.numbers import in_bytes, in_percent
 from memlab.results.record import KINDS, LOSS_WINDOW, Record
 
 # In the order of KINDS; the same colours as in the site's charts.

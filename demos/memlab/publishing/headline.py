@@ -13,9 +13,9 @@ from typing import Any
 
 from memlab.publishing import measured_tables
 from memlab.publishing.figures import COLOURS, stack_bars
-from memlab.publishing.numbers import in_bytes, in_percent
 from memlab.results.comparing import BASELINE, Group, bytes_at_peak, grouped, peak_of, savings
 from memlab.results.files import read_folder
+from memlab.results.numbers import in_bytes, in_percent
 from memlab.results.record import KINDS, STEPS
 
 FILES = {"light": "headline.svg", "dark": "headline-dark.svg"}

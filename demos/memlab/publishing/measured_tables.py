@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from memlab.publishing import zero_table
-from memlab.publishing.numbers import in_bytes, in_nats, in_percent, in_seconds, in_steps, in_thousands
 from memlab.results import zero_formulas
 from memlab.results.comparing import (
     BASELINE,
@@ -30,6 +29,7 @@ from memlab.results.comparing import (
     steps_to,
 )
 from memlab.results.files import read_folder
+from memlab.results.numbers import in_bytes, in_nats, in_percent, in_seconds, in_steps, in_thousands
 from memlab.results.record import LOSS_WINDOW, STEPS
 
 QUALITY_STEPS = 50

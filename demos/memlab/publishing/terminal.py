@@ -13,15 +13,6 @@ from rich.measure import Measurement
 from rich.table import Table
 
 from memlab.publishing import zero_table
-from memlab.publishing.numbers import (
-    device_words,
-    in_bytes,
-    in_nats,
-    in_percent,
-    in_seconds,
-    in_steps,
-    in_thousands,
-)
 from memlab.results import gpu_fit, zero_formulas
 from memlab.results.comparing import (
     BASELINE,
@@ -41,6 +32,15 @@ from memlab.results.comparing import (
     savings,
     step_of,
     steps_to,
+)
+from memlab.results.numbers import (
+    device_words,
+    in_bytes,
+    in_nats,
+    in_percent,
+    in_seconds,
+    in_steps,
+    in_thousands,
 )
 from memlab.results.record import KINDS, LOSS_WINDOW, Record
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from memlab.publishing.numbers import in_bytes, in_percent
+from memlab.results.numbers import in_bytes, in_percent
 from memlab.results.record import Record
 from memlab.results.zero_formulas import KINDS, paper
 

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from threading import Event, Thread
 from typing import Any
 
+from memlab.results.numbers import duration
 from memlab.results.stages import STAGES
 from memlab.running.process import PlannedRun
 
@@ -54,16 +55,6 @@ class RunProgress:
         if not 0 < self.done < total:
             return line
         return f"{line}, about {duration(self.seconds * (total / self.done - 1))} left"
-
-
-def duration(seconds: float) -> str:
-    """Return `42 s`, `3 min 20 s` or `1 h 5 min`."""
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    return (
-        f"{whole // 60} min {whole % 60} s" if whole < 3600 else f"{whole // 3600} h {whole % 3600 // 60} min"
-    )
 
 
 @contextmanager

@@ -19,9 +19,9 @@ from memlab.options.command_line import parse
 from memlab.options.demo import load
 from memlab.options.setup import UsageError
 from memlab.publishing import measured_tables, readme
-from memlab.publishing.numbers import in_bytes
 from memlab.results import provenance
 from memlab.results.files import HOME, read_folder, results_folder
+from memlab.results.numbers import in_bytes
 from memlab.results.record import Record
 from memlab.running.plan import plan
 from memlab.running.process import PlannedRun, outcome, start

@@ -18,10 +18,10 @@ import time
 from pathlib import Path
 
 from memlab.publishing import accuracy_tables, readme
-from memlab.publishing.numbers import in_bytes
 from memlab.results import accuracy, provenance
 from memlab.results.accuracy import Row, Validation
 from memlab.results.files import HOME, results_folder
+from memlab.results.numbers import in_bytes
 from memlab.training import quiet
 from memlab.validate import draw
 

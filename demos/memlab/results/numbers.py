@@ -24,6 +24,16 @@ def in_seconds(value: float | None) -> str:
     return f"{value:.2f} s" if value >= 1 else f"{value * 1000:.1f} ms"
 
 
+def duration(seconds: float) -> str:
+    """Return `42 s`, `3 min 20 s` or `1 h 5 min`."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    return (
+        f"{whole // 60} min {whole % 60} s" if whole < 3600 else f"{whole // 3600} h {whole % 3600 // 60} min"
+    )
+
+
 def in_percent(fraction: float | None) -> str:
     """A signed percentage with one decimal and a true minus sign; beyond tenfold, just that."""
     if fraction is not None and fraction >= 9:
