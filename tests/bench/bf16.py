@@ -24,9 +24,11 @@ from transformers import LlamaConfig
 DEMOS = Path(__file__).parents[2] / "demos"
 sys.path.insert(0, str(DEMOS))
 
-from memlab import bf16_kernels, data, measure  # noqa: E402
-from memlab.model import find  # noqa: E402
-from memlab.setup import BUNDLED, Setup  # noqa: E402
+from memlab.measuring.lab import Lab  # noqa: E402
+from memlab.measuring.trainer import Trainer  # noqa: E402
+from memlab.options.setup import BUNDLED, Setup  # noqa: E402
+from memlab.training import bf16_kernels, data  # noqa: E402
+from memlab.training.model import find  # noqa: E402
 
 AVX2_ONLY = {"ONEDNN_MAX_CPU_ISA": "AVX2", "ATEN_CPU_CAPABILITY": "avx2"}
 SMALL = LlamaConfig(
@@ -74,9 +76,9 @@ def compare(setup: Setup, config: LlamaConfig | None, rounds: int) -> bool:
     ways = {"by PyTorch": nullcontext, "through fp32": bf16_kernels.through_fp32}
     trainers = {}
     for way, kernels in ways.items():
-        lab = measure.Lab(setup, 0, source, torch.device("cpu"))
+        lab = Lab(setup, 0, source, torch.device("cpu"))
         with kernels():
-            trainers[way] = measure.Trainer(lab, *demo("lora").build(lab))
+            trainers[way] = Trainer(lab, *demo("lora").build(lab))
             trainers[way].step(batches[0])
     seconds: dict[str, list[float]] = {way: [] for way in ways}
     losses: dict[str, list[float]] = {way: [] for way in ways}

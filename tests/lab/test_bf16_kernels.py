@@ -15,10 +15,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from memlab import bf16_kernels, predict, record
-from memlab.bf16_kernels import BY_TORCH, THROUGH_FP32, Cpu, choose, fast_bf16, this_cpu, through_fp32
-from memlab.record import STEPS
-from memlab.setup import Setup
+from memlab.options.setup import Setup
+from memlab.predicting import predict
+from memlab.results import record
+from memlab.results.record import STEPS
+from memlab.training import bf16_kernels
+from memlab.training.bf16_kernels import (
+    BY_TORCH,
+    THROUGH_FP32,
+    Cpu,
+    choose,
+    fast_bf16,
+    this_cpu,
+    through_fp32,
+)
 
 RESULTS = Path(__file__).parents[2] / "demos" / "results"
 ROUNDING = 2.0**-8
