@@ -13,21 +13,21 @@ from pathlib import Path, PurePosixPath
 from threading import Lock
 from unicodedata import category
 
-from steelyard.bank import exams, twins
+from steelyard.bank import exams, languages
 from steelyard.bank.headings import HEADINGS
-from steelyard.bank.model import ROOT_QUIZ, Bank, Exam, Question, Quiz, Text, slug_of
+from steelyard.bank.model import ROOT_QUIZ, Bank, Edition, Exam, Quiz, Text, slug_of
 from steelyard.bank.parse import MAX_BYTES, Parsed, ParsedQuiz, parse, parse_quiz
 from steelyard.problems import Problem
 
 _LANGUAGE = re.compile(r"(.+)\.([a-z]{2})", re.DOTALL)
 
 
-_Merged = dict[str, tuple[tuple[Parsed, ...], tuple[dict[str, Question], list[Problem]]]]
+_Merged = dict[str, tuple[tuple[Parsed, ...], tuple[Edition, list[Problem]]]]
 """Id → the parsed files of a question, and what came of merging them."""
 
 
 @dataclass(frozen=True)
-class _File:
+class QuestionFile:
     path: str
     name: str
     """The path below the bank's folder, with slashes."""
@@ -74,12 +74,12 @@ class Loader:
             return bank
 
 
-def _files(root: Path) -> list[_File]:
+def _files(root: Path) -> list[QuestionFile]:
     """Return the question files below `root` in order; what cannot be looked at is left out."""
     return sorted(_walk(str(root), "", root.resolve()), key=lambda file: file.name)
 
 
-def _walk(folder: str, prefix: str, top: Path) -> Iterator[_File]:
+def _walk(folder: str, prefix: str, top: Path) -> Iterator[QuestionFile]:
     try:
         entries = list(os.scandir(folder))
     except OSError:
@@ -94,7 +94,7 @@ def _walk(folder: str, prefix: str, top: Path) -> Iterator[_File]:
             elif _is_question(entry.name) and entry.is_file():
                 if entry.is_symlink() and not Path(entry.path).resolve().is_relative_to(top):
                     continue
-                yield _File(entry.path, prefix + name, _signature(entry.stat()))
+                yield QuestionFile(entry.path, prefix + name, _signature(entry.stat()))
         except OSError:
             continue
 
@@ -112,15 +112,15 @@ def _signature(status: os.stat_result) -> tuple[int, ...]:
     return status.st_mtime_ns, status.st_ctime_ns, status.st_size, status.st_ino
 
 
-def _named(root: Path, name: str) -> _File:
+def _named(root: Path, name: str) -> QuestionFile:
     try:
         signature = _signature((root / name).stat())
     except OSError:
         signature = ()
-    return _File(str(root / name), name, signature)
+    return QuestionFile(str(root / name), name, signature)
 
 
-def _read(file: _File, path: str) -> Parsed | ParsedQuiz | None:
+def _read(file: QuestionFile, path: str) -> Parsed | ParsedQuiz | None:
     """Parse one file; None when it has just vanished."""
     id, language = _identify(file.name)
     try:
@@ -150,7 +150,7 @@ def _identify(name: str) -> tuple[str, str | None]:
 
 
 class _Assembly:
-    """Puts the parsed files together: twins to questions, folders to quizzes."""
+    """Puts the parsed files together: languages to editions, folders to quizzes."""
 
     def __init__(self, root: Path, before: _Merged) -> None:
         self.root = root
@@ -179,9 +179,9 @@ class _Assembly:
         if parsed.question:
             spoken = parsed.question.language
             if spoken in self.files[id]:
-                twin = self.files[id][spoken][0]
+                other = self.files[id][spoken][0]
                 problems.append(
-                    Problem(path, 1, 1, "E023", f"{twin} gives this question in {spoken} already")
+                    Problem(path, 1, 1, "E023", f"{other} gives this question in {spoken} already")
                 )
             else:
                 self.files[id][spoken] = (path, parsed)
@@ -190,20 +190,20 @@ class _Assembly:
         self.problems += problems
 
     def bank(self) -> Bank:
-        questions: dict[str, dict[str, Question]] = {}
+        questions: dict[str, Edition] = {}
         for id in sorted(self.files):
             if self.files[id]:
-                versions, problems = self.merge(id)
-                questions[id] = versions
+                edition, problems = self.merge(id)
+                questions[id] = edition
                 self.problems += problems
-                left_out = {self.files[id][language][0] for language in self.files[id].keys() - versions}
+                left_out = {self.files[id][language][0] for language in self.files[id].keys() - edition}
                 if left_out:
                     self.broken[id] += [problem for problem in problems if problem.path in left_out]
         for slug, described in self.described.items():
             self.exams[slug], problems = exams.merge(described)
             self.problems += problems
         folders = _folders(questions)
-        regraded = {id for id, twins in questions.items() if any(twin.regrade for twin in twins.values())}
+        regraded = {id for id, edition in questions.items() if edition.first.regrade}
         quizzes = {slug: self.quiz(slug, folders[slug], regraded) for slug in self.ordered(list(folders))}
         return Bank(
             questions,
@@ -214,13 +214,13 @@ class _Assembly:
             self.exams,
         )
 
-    def merge(self, id: str) -> tuple[dict[str, Question], list[Problem]]:
+    def merge(self, id: str) -> tuple[Edition, list[Problem]]:
         """Merge the languages of a question, unless all its files are what they were the last time."""
         files = tuple(parsed for _, parsed in self.files[id].values())
         known = self.before.get(id)
         if known is None or len(known[0]) != len(files) or any(map(operator.is_not, known[0], files)):
-            merged, problems = twins.merge(files)
-            known = files, ({question.language: question for question in merged}, problems)
+            merged, problems = languages.merge(files)
+            known = files, (Edition({question.language: question for question in merged}), problems)
         self.merged[id] = known
         return known[1]
 

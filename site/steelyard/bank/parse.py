@@ -61,7 +61,7 @@ def parse(data: bytes, path: str, id: str = "", language: str | None = None) -> 
     lines = _decode(data, report)
     if lines is None:
         return Parsed(None, tuple(report.problems))
-    return _File(lines, report).question(id, language)
+    return SourceFile(lines, report).question(id, language)
 
 
 def parse_quiz(data: bytes, path: str, language: str) -> ParsedQuiz:
@@ -156,7 +156,7 @@ class _Found:
     tokens: list[Token] = field(default_factory=list)
 
 
-class _File:
+class SourceFile:
     def __init__(self, lines: list[str], report: Report) -> None:
         self.lines = lines
         self.report = report

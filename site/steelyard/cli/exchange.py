@@ -17,7 +17,7 @@ from steelyard.bank.model import Bank, Exam
 from steelyard.cli.words import printable, settings
 from steelyard.exchange import gift, moodle_xml, qti
 from steelyard.exchange.export import item
-from steelyard.exchange.files import plan
+from steelyard.exchange.files import import_plan
 from steelyard.exchange.item import PLUGINFILE, Item, Reading
 
 MAX_BYTES = 64 * 1024 * 1024
@@ -136,7 +136,7 @@ def import_(file: Path, folder: Path, lang: str) -> None:
         for error in sorted(reading.errors):
             click.echo(f"{shown}:{error.line}: {printable(error.message)}")
         raise SystemExit(1)
-    made = plan(reading.items, lang, reading.note)
+    made = import_plan(reading.items, lang, reading.note)
     for note in sorted(set(reading.notes)):
         click.echo(f"{shown}:{note.line}: {printable(note.message)}", err=True)
     if not made.names:

@@ -33,7 +33,7 @@ Note = Callable[[int, str], None]
 
 
 @dataclass
-class Plan:
+class ImportPlan:
     """What will be written, by name within the folder, and the questions among it."""
 
     language: str
@@ -211,9 +211,9 @@ def _what(question: Question) -> tuple[str, ...]:
     return (comparable(question.stem.source), *sorted(comparable(c.text.source) for c in question.choices))
 
 
-def plan(items: Iterable[Item], language: str, note: Note) -> Plan:
+def import_plan(items: Iterable[Item], language: str, note: Note) -> ImportPlan:
     """Return what to write for these questions, checked."""
-    made = Plan(language)
+    made = ImportPlan(language)
     for item in items:
         made.add(item, note)
     return made

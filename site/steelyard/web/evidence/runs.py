@@ -10,7 +10,7 @@ from memlab.record import Record, States, schema
 from steelyard.evidence import Group, replay
 from steelyard.web.app.state import state
 from steelyard.web.evidence.charts.curves import LEAST_STEPS, Curve, curves_chart
-from steelyard.web.evidence.charts.draw import Arm
+from steelyard.web.evidence.charts.draw import ChartArm
 from steelyard.web.evidence.charts.memory import peak_chart, timeline_chart
 from steelyard.web.evidence.charts.ranks import STATES, kept, paper, state_words
 from steelyard.web.evidence.labels import arm_words, rank_words
@@ -29,7 +29,7 @@ def show(id: str) -> str | Response | tuple[str, int]:
     if problems and not state().settings.public:
         return render_template("runs/broken.html", id=id, problems=problems), 503
     record = _record(id)
-    arms = [Arm(title(record.technique), record)]
+    arms = [ChartArm(title(record.technique), record)]
     curve = Curve(title(record.technique), Group({record.setup.seed: (id, record)}))
     long = record.setup.steps >= LEAST_STEPS and curve.points
     return render_template(

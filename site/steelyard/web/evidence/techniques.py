@@ -13,13 +13,13 @@ from memlab.record import Record
 from steelyard.bank.model import Bank, Question, Text
 from steelyard.claims import BASELINE, Claim
 from steelyard.evidence import Judgement
-from steelyard.evidence.workloads import works_of
+from steelyard.evidence.workloads import workloads_of
 from steelyard.web.app.languages import language
 from steelyard.web.app.state import judgements, state
 from steelyard.web.evidence.cards import weighed_claims
 from steelyard.web.evidence.labels import arm_words
-from steelyard.web.evidence.side_by_side import Table, furthest, tables
-from steelyard.web.evidence.source_diff import Line, changes, listing
+from steelyard.web.evidence.side_by_side import ComparisonTable, comparison_tables, furthest
+from steelyard.web.evidence.source_diff import SourceLine, changes, listing
 from steelyard.web.evidence.technique_figures import figures
 from steelyard.web.text import technique_texts
 from steelyard.web.text.render import render
@@ -37,8 +37,8 @@ class Entry:
     name: str
     page: technique_texts.Page
     lead: Markup | None
-    tables: tuple[Table, ...]
-    scale: tuple[Table, ...]
+    tables: tuple[ComparisonTable, ...]
+    scale: tuple[ComparisonTable, ...]
 
 
 @bp.get("/techniques")
@@ -84,9 +84,9 @@ def show(name: str) -> str:
     )
 
 
-def _head(name: str) -> tuple[Table, ...]:
+def _head(name: str) -> tuple[ComparisonTable, ...]:
     """Return the tables of the work that heads a technique's page."""
-    return next((tables(name, work) for work in works_of(name, state().records)), ())
+    return next((comparison_tables(name, work) for work in workloads_of(name, state().records)), ())
 
 
 def _fruitless(name: str) -> list[tuple[str, Record, str]]:
@@ -98,7 +98,7 @@ def _fruitless(name: str) -> list[tuple[str, Record, str]]:
     ]
 
 
-def _changes(name: str, source: str) -> tuple[tuple[Line, ...], ...]:
+def _changes(name: str, source: str) -> tuple[tuple[SourceLine, ...], ...]:
     if name == BASELINE or BASELINE not in technique_texts.techniques():
         return ()
     return changes(technique_texts.script(BASELINE), source)
