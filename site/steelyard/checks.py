@@ -30,12 +30,12 @@ def check(bank: Bank, records: Records) -> tuple[Problem, ...]:
     """Return every problem of the bank, those of single files included, by file and line."""
     found = list(bank.problems)
     spoken = {language for edition in bank.questions.values() for language in edition}
-    for id, edition in bank.questions.items():
+    for question_id, edition in bank.questions.items():
         for question in edition.values():
             found += _question(bank, question)
         found += _judged(edition.values(), records)
         for language in sorted(spoken - edition.keys()):
-            if id not in bank.broken:
+            if question_id not in bank.broken:
                 first = edition.first
                 message = f"the question is missing in {language}, which other questions have"
                 found.append(Problem(first.path, 1, 1, "W204", message))
@@ -159,11 +159,11 @@ def _mention(bank: Bank, question: Question, mention: Mention, claims: set[str])
     return None
 
 
-def _exists(root: Path, id: str, url: str) -> bool:
+def _exists(root: Path, question_id: str, url: str) -> bool:
     """Say whether a relative URL names a file inside the bank's folder."""
     path = unquote(re.split(r"[?#]", url, maxsplit=1)[0])
     try:
-        file = (root / id).parent.joinpath(path).resolve(strict=True)
+        file = (root / question_id).parent.joinpath(path).resolve(strict=True)
         return bool(path) and file.is_file() and file.is_relative_to(root.resolve())
     except (OSError, ValueError, RuntimeError):
         return False
@@ -191,8 +191,8 @@ def _patterns(bank: Bank) -> Iterator[Problem]:
         groups["the bank"] = tuple(bank.questions)
     for name, ids in groups.items():
         by_language: dict[str, list[Question]] = defaultdict(list)
-        for id in ids:
-            for language, question in bank.questions[id].items():
+        for question_id in ids:
+            for language, question in bank.questions[question_id].items():
                 if len(question.key) == 1:
                     by_language[language].append(question)
         for questions in by_language.values():

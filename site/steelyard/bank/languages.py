@@ -122,8 +122,8 @@ def _claims(translations: Sequence[_Translation], problems: list[Problem]) -> di
             merged[claim.id] = first
     for translation in translations:
         own = {claim.id for claim in translation.question.claims}
-        for id in merged.keys() - own:
-            message = f"claim {id} is missing in this language: give its id and says"
+        for claim_id in merged.keys() - own:
+            message = f"claim {claim_id} is missing in this language: give its id and says"
             problems.append(Problem(translation.question.path, 1, 1, "E022", message))
     return merged
 
@@ -136,8 +136,10 @@ def _bare(claim: Claim, name: str) -> Any:
 def _completed(translation: _Translation, merged: dict[str, Claim]) -> tuple[Claim, ...]:
     own = {claim.id: claim for claim in translation.question.claims}
     completed = []
-    for id, claim in merged.items():
-        words = {"says", "only_for", "line"} if id in own else set()
-        mine = {name: getattr(own[id], name) for name in words if getattr(own[id], name) is not None}
+    for claim_id, claim in merged.items():
+        words = {"says", "only_for", "line"} if claim_id in own else set()
+        mine = {
+            name: getattr(own[claim_id], name) for name in words if getattr(own[claim_id], name) is not None
+        }
         completed.append(claim.model_copy(update=mine))
     return tuple(completed)

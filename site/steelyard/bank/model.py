@@ -249,9 +249,9 @@ class Bank:
         All but those of exam-only quizzes, and those that are asked no more because they are regraded.
         """
         return {
-            id: edition
-            for id, edition in self.questions.items()
-            if not self.is_exam_only(id) and not self.regrade(id)
+            question_id: edition
+            for question_id, edition in self.questions.items()
+            if not self.is_exam_only(question_id) and not self.regrade(question_id)
         }
 
     def is_exam_only(self, question_id: str) -> bool:
@@ -267,7 +267,7 @@ class Bank:
     @cached_property
     def regraded(self) -> frozenset[str]:
         """The ids of the questions that turned out broken."""
-        return frozenset(id for id in self.questions if self.regrade(id))
+        return frozenset(question_id for question_id in self.questions if self.regrade(question_id))
 
     def regrade(self, question_id: str) -> Regrade | None:
         """Return how the answers to a question are regraded, as its file says now."""
@@ -275,9 +275,9 @@ class Bank:
         return edition.first.regrade if edition else None
 
 
-def slug_of(id: str) -> str:
+def slug_of(question_id: str) -> str:
     """Return the slug of the quiz that a question belongs to."""
-    return id.rpartition("/")[0] or ROOT_QUIZ
+    return question_id.rpartition("/")[0] or ROOT_QUIZ
 
 
 def _pick(by_language: Mapping[str, T], language: str) -> T | None:

@@ -117,7 +117,10 @@ class ImportPlan:
 
 def question_file(item: Item, language: str, pictures: Mapping[str, str], note: Callable[[str], None]) -> str:
     """Return an item as the text of a question file. `pictures`: address → file beside it."""
-    about = lambda message: note(f'question "{item.title}": {message}')  # noqa: E731
+
+    def about(message: str) -> None:
+        note(f'question "{item.title}": {message}')
+
     front = _front_matter(item, about)
 
     def markdown(html: str, level: int = 3, choice: bool = False) -> str:

@@ -92,8 +92,8 @@ def _head(name: str) -> tuple[ComparisonTable, ...]:
 def _fruitless(name: str) -> list[tuple[str, Record, str]]:
     """Return the runs of a technique that ended without a figure: id, record, and what tells it apart."""
     return [
-        (id, record, arm_words(record.setup))
-        for id, record in state().records.by_id.items()
+        (run_id, record, arm_words(record.setup))
+        for run_id, record in state().records.by_id.items()
         if record.technique == name and record.status != "ok" and record.setup.rank_index is None
     ]
 
@@ -111,7 +111,7 @@ def _rendered(
 
 
 def _questions(technique: str, bank: Bank) -> list[Question]:
-    asked = (bank.question(id, language()) for id in sorted(bank.practice))
+    asked = (bank.question(question_id, language()) for question_id in sorted(bank.practice))
     return [question for question in asked if question and technique in question.techniques]
 
 
@@ -126,8 +126,8 @@ def _claims(technique: str, page: technique_texts.Page, bank: Bank) -> Iterator[
 
 def _first_of_each_id(bank: Bank) -> Iterable[Claim]:
     found: dict[str, Claim] = {}
-    for id in sorted(bank.practice):
-        question = bank.question(id, language())
+    for question_id in sorted(bank.practice):
+        question = bank.question(question_id, language())
         for claim in question.claims if question else ():
             found.setdefault(claim.id, claim)
     return found.values()

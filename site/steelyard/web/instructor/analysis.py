@@ -35,7 +35,7 @@ def analysis(
     found = analyse(
         _responses(bank, given),
         quiz.questions,
-        {id: _wordings(bank, id, stored.get(id, ())) for id in questions},
+        {question_id: _wordings(bank, question_id, stored.get(question_id, ())) for question_id in questions},
         remains,
     )
     return found, len({answer.attempt for answer in given})

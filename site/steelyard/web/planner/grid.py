@@ -107,10 +107,10 @@ class ModelGrid:
 def model_grids(records: Records) -> tuple[ModelGrid, ...]:
     """Return every model of the grid, the smallest first."""
     found: dict[str, dict[tuple[str, Load], Prediction]] = {}
-    for id, record in records.predictions.items():
+    for run_id, record in records.predictions.items():
         if record.setup.rank_index is None:
             load = Load(record.setup.batch, record.setup.seq)
-            found.setdefault(id.split("/")[1], {})[arm_key(record), load] = Prediction(id, record)
+            found.setdefault(run_id.split("/")[1], {})[arm_key(record), load] = Prediction(run_id, record)
     return tuple(
         sorted((ModelGrid(name, cells) for name, cells in found.items()), key=lambda shape: shape.parameters)
     )

@@ -57,18 +57,18 @@ class TechniqueScore:
     questions: int
 
 
-@bp.get("/attempts/<id>")
-def show(id: str) -> exams.Page:
+@bp.get("/attempts/<attempt_id>")
+def show(attempt_id: str) -> exams.Page:
     """Show the result once it may be told; before that, go on with the next question, or an exam's sheet."""
-    if not re.fullmatch("[0-9a-f]{32}", id):
+    if not re.fullmatch("[0-9a-f]{32}", attempt_id):
         abort(404)
-    attempt = exams.find(id)
+    attempt = exams.find(attempt_id)
     if attempt is None:
         return exams.gone()
     if attempt.under_way:
         return exams.sheet(attempt)
     if attempt.next:
-        return redirect(url_for("questions.show", id=attempt.next.question, attempt=id))
+        return redirect(url_for("questions.show", question_id=attempt.next.question, attempt=attempt_id))
     if exams.is_sealed(attempt):
         return exams.handed_in(attempt)
     bank = state().bank
@@ -89,28 +89,28 @@ def show(id: str) -> exams.Page:
     )
 
 
-@bp.post("/attempts/<id>/retake")
+@bp.post("/attempts/<attempt_id>/retake")
 @submissions
-def retake(id: str) -> exams.Page:
+def retake(attempt_id: str) -> exams.Page:
     """Begin to practise the questions that were not fully right, as they stand in the bank now."""
-    attempt = exams.find(id)
+    attempt = exams.find(attempt_id)
     if attempt is None:
         return exams.gone()
     wrong = [] if attempt.under_way or attempt.next or exams.is_sealed(attempt) else _wrong(attempt)
     if not wrong:
-        return redirect(url_for(".show", id=id), 303)
-    attempt_id = secrets.token_hex(16)
+        return redirect(url_for(".show", attempt_id=attempt_id), 303)
+    bank, new_id = state().bank, secrets.token_hex(16)
     store.start(
         db.session,
-        attempt=attempt_id,
+        attempt=new_id,
         learner=learner_id(),
         quiz=attempt.quiz,
         mode="practice",
-        items=planned(((id, state().bank.questions[id]) for id in wrong), attempt_id),
+        items=planned(((question_id, bank.questions[question_id]) for question_id in wrong), new_id),
         now=clock.now(),
     )
     db.session.commit()
-    return redirect(url_for("questions.show", id=wrong[0], attempt=attempt_id), 303)
+    return redirect(url_for("questions.show", question_id=wrong[0], attempt=new_id), 303)
 
 
 def _wrong(attempt: AttemptView) -> list[str]:
@@ -130,5 +130,5 @@ def by_technique(lines: Iterable[ResultLine]) -> list[TechniqueScore]:
         for technique in line.rendered.question.techniques:
             score, questions = sums.get(technique, (0.0, 0))
             sums[technique] = (score + line.counts, questions + 1)
-    scores = [TechniqueScore(technique, *sum) for technique, sum in sums.items()]
+    scores = [TechniqueScore(technique, *sums) for technique, sums in sums.items()]
     return sorted(scores, key=lambda found: (found.score / found.questions, found.technique))

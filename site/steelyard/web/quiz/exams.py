@@ -112,7 +112,7 @@ class ExamItem:
             return late(attempt.id, item.question, request.form.getlist("choice"))
         left = _left(attempt)
         if left and left.seconds <= 0 and request.method == "GET":
-            return redirect(url_for("attempts.show", id=attempt.id))
+            return redirect(url_for("attempts.show", attempt_id=attempt.id))
         posted = request.method == "POST"
         page = render_template(
             "exams/ask.html",
@@ -137,20 +137,20 @@ class ExamItem:
             return late(attempt.id, item.question, chosen)
         following = attempt.after(item.question)
         if following is None:
-            return redirect(url_for("attempts.show", id=attempt.id), 303)
-        return redirect(url_for("questions.show", id=following.question, attempt=attempt.id), 303)
+            return redirect(url_for("attempts.show", attempt_id=attempt.id), 303)
+        return redirect(url_for("questions.show", question_id=following.question, attempt=attempt.id), 303)
 
     def tell(self) -> Page:
         """Show what came of the answer, unless that may not be told yet."""
         if is_sealed(self.attempt):
-            return redirect(url_for("attempts.show", id=self.attempt.id))
+            return redirect(url_for("attempts.show", attempt_id=self.attempt.id))
         return told_page(open_question(self.item.question, self.attempt))
 
 
 def late(attempt_id: str, question: str, chosen: Collection[str]) -> Response:
     """Go to the end of an exam and say what became of an answer that was sent after it."""
     flash(_late_words(attempt_id, question, chosen))
-    return redirect(url_for("attempts.show", id=attempt_id), 303)
+    return redirect(url_for("attempts.show", attempt_id=attempt_id), 303)
 
 
 def _late_words(attempt_id: str, question: str, chosen: Collection[str]) -> str:
@@ -170,19 +170,19 @@ def _late_words(attempt_id: str, question: str, chosen: Collection[str]) -> str:
     )
 
 
-@bp.post("/attempts/<attempt_id>/drafts/<path:id>")
+@bp.post("/attempts/<attempt_id>/drafts/<path:question_id>")
 @drafts
-def autosave(attempt_id: str, id: str) -> Page:
+def autosave(attempt_id: str, question_id: str) -> Page:
     """Save what is ticked, for the script that sends every change; there is nothing to show."""
     attempt = find(attempt_id)
-    item = attempt.item(id) if attempt else None
+    item = attempt.item(question_id) if attempt else None
     if attempt is None or item is None or attempt.mode != "exam":
         abort(404)
     chosen = request.form.getlist("choice")
     if unfit(rendered(pinned_edition(item), language()), chosen):
         abort(400)
     if not attempt.under_way or not _save(attempt, item, chosen):
-        return Response(_late_words(attempt_id, id, chosen), 409, mimetype="text/plain")
+        return Response(_late_words(attempt_id, question_id, chosen), 409, mimetype="text/plain")
     return "", 204
 
 
@@ -236,31 +236,31 @@ def handed_in(attempt: AttemptView) -> str:
     return render_template("exams/handed_in.html", attempt=attempt, quiz=_quiz(attempt), now=clock.now())
 
 
-@bp.post("/attempts/<id>/submit")
+@bp.post("/attempts/<attempt_id>/submit")
 @submissions
-def submit(id: str) -> Page:
+def submit(attempt_id: str) -> Page:
     """Hand an exam in. Blanks in it are asked about first; the second of two tabs changes nothing."""
-    attempt = find(id)
+    attempt = find(attempt_id)
     if attempt is None:
         return gone()
     if attempt.mode != "exam":
         abort(404)
     over = attempt.deadline is not None and clock.now() >= attempt.deadline
     if attempt.under_way and attempt.blank and not over and "confirmed" not in request.form:
-        return redirect(url_for("attempts.show", id=id, confirm=1), 303)
+        return redirect(url_for("attempts.show", attempt_id=attempt_id, confirm=1), 303)
     ended = attempt.under_way and exam_lifecycle.hand_in(
-        db.session, attempt=id, learner=learner_id(), language=language(), now=clock.now()
+        db.session, attempt=attempt_id, learner=learner_id(), language=language(), now=clock.now()
     )
     db.session.commit()
     if not ended:
         flash(_("This exam had been handed in already."))
-    return redirect(url_for("attempts.show", id=id), 303)
+    return redirect(url_for("attempts.show", attempt_id=attempt_id), 303)
 
 
 @stale_form(bp, "submit")
 def show_sheet_again() -> Page | None:
     """Show the sheet again when the token of its form is stale; None where there is none any more."""
-    attempt = find((request.view_args or {})["id"])
+    attempt = find((request.view_args or {})["attempt_id"])
     if attempt is None or not attempt.under_way:
         return None
     trouble = _(

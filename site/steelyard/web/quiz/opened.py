@@ -45,42 +45,44 @@ class OpenQuestion:
         return state().bank.quizzes.get(slug) if slug else None
 
 
-def open_question(id: str, attempt: AttemptView | None, attempt_id: str | None = None) -> OpenQuestion:
+def open_question(
+    question_id: str, attempt: AttemptView | None, attempt_id: str | None = None
+) -> OpenQuestion:
     """Return a question as pinned by its attempt, else as it stands in the bank. Aborts without one.
 
     Without an attempt one begins with the answer, of this id, else of the learner's next one.
     """
-    item = attempt.item(id) if attempt else None
+    item = attempt.item(question_id) if attempt else None
     bank = state().bank
-    if bank.is_exam_only(id) and (attempt is None or attempt.mode != "exam"):
+    if bank.is_exam_only(question_id) and (attempt is None or attempt.mode != "exam"):
         abort(404)
     if item:
         edition = pinned_edition(item)
-    elif id in bank.practice:
-        edition = bank.practice[id]
-    elif bank.regrade(id):
+    elif question_id in bank.practice:
+        edition = bank.practice[question_id]
+    elif bank.regrade(question_id):
         abort(Response(render_template("questions/regraded.html"), 410, mimetype="text/html"))
     else:
-        abort(_missing(id))
-    attempt_id = attempt.id if attempt else attempt_id or next_attempt_id(id)
+        abort(_missing(question_id))
+    attempt_id = attempt.id if attempt else attempt_id or next_attempt_id(question_id)
     letters = item.letters if item else shuffled(edition.first, attempt_id)
     return OpenQuestion(edition, rendered(edition, language()), attempt_id, letters, attempt, item)
 
 
-def next_attempt_id(id: str) -> str:
+def next_attempt_id(question_id: str) -> str:
     """Return the id of the attempt that begins if this question is answered alone; the same until it is."""
     turn = session.get(TURN, 0)
-    return hashlib.sha256(f"{learner_id()}/{turn}/{id}".encode()).hexdigest()[:32]
+    return hashlib.sha256(f"{learner_id()}/{turn}/{question_id}".encode()).hexdigest()[:32]
 
 
-def _missing(id: str) -> int | Response:
+def _missing(question_id: str) -> int | Response:
     """Return what stands in a question's place: locally the problems of its file."""
-    problems = state().bank.broken.get(id)
+    problems = state().bank.broken.get(question_id)
     if problems is None:
         return 404
     if state().settings.public:
         return 503
-    return Response(render_template("questions/broken.html", id=id, problems=problems), 503)
+    return Response(render_template("questions/broken.html", id=question_id, problems=problems), 503)
 
 
 def told_page(opened: OpenQuestion) -> str:

@@ -31,12 +31,14 @@ class PracticeItem:
     opened: OpenQuestion
 
     @classmethod
-    def open(cls, id: str, attempt: AttemptView | None = None, attempt_id: str | None = None) -> PracticeItem:
+    def open(
+        cls, question_id: str, attempt: AttemptView | None = None, attempt_id: str | None = None
+    ) -> PracticeItem:
         """Return a question in its attempt, or alone. Aborts without one.
 
         Alone it begins an attempt with its answer, of this id, else of the learner's next one.
         """
-        return cls(open_question(id, attempt, attempt_id))
+        return cls(open_question(question_id, attempt, attempt_id))
 
     @property
     def is_over(self) -> bool:
@@ -89,7 +91,9 @@ class PracticeItem:
 
     def _to_told_page(self) -> Response:
         opened = self.opened
-        return redirect(url_for("questions.show", id=opened.question.id, attempt=opened.attempt_id), 303)
+        return redirect(
+            url_for("questions.show", question_id=opened.question.id, attempt=opened.attempt_id), 303
+        )
 
 
 def _count_lone_answer() -> None:

@@ -22,56 +22,62 @@ bp = Blueprint("questions", __name__)
 Page = str | Response | tuple[str, int]
 
 
-@bp.get("/questions/<path:id>")
-def show(id: str) -> Page:
+@bp.get("/questions/<path:question_id>")
+def show(question_id: str) -> Page:
     """Show a question, or what came of answering it."""
     attempt_id = request.args.get("attempt")
     if attempt_id is None:
-        return PracticeItem.open(id).ask()
+        return PracticeItem.open(question_id).ask()
     attempt = exams.find(attempt_id)
-    if attempt is None or attempt.item(id) is None:  # somebody else's link
-        return exams.gone(slug_of(id)) if state().bank.is_exam_only(id) else redirect(url_for(".show", id=id))
-    item = _open(id, attempt)
+    if attempt is None or attempt.item(question_id) is None:  # somebody else's link
+        return (
+            exams.gone(slug_of(question_id))
+            if state().bank.is_exam_only(question_id)
+            else redirect(url_for(".show", question_id=question_id))
+        )
+    item = _open(question_id, attempt)
     return item.tell() if item.is_over else item.ask()
 
 
-@bp.post("/questions/<path:id>")
+@bp.post("/questions/<path:question_id>")
 @submissions
-def answer(id: str) -> Page:
+def answer(question_id: str) -> Page:
     """Take an answer: in an exam it is saved, in practice graded at once."""
     attempt_id = request.form.get("attempt", "")
     if not re.fullmatch(r"[0-9a-f]{32}", attempt_id):
         abort(400)
     attempt = exams.find(attempt_id)
-    if attempt is not None and attempt.item(id) is None:
+    if attempt is not None and attempt.item(question_id) is None:
         abort(404)
     if _is_lost_exam(attempt):
-        return exams.gone(slug_of(id))
-    return _open(id, attempt, attempt_id).take(request.form.getlist("choice"))
+        return exams.gone(slug_of(question_id))
+    return _open(question_id, attempt, attempt_id).take(request.form.getlist("choice"))
 
 
 @stale_form(bp, "answer")
 def ask_again() -> Page:
     """Show the form again, with what was chosen, when its token is stale."""
-    id = (request.view_args or {})["id"]
+    question_id = (request.view_args or {})["question_id"]
     attempt = exams.find(request.form.get("attempt", ""))
-    if attempt is not None and attempt.item(id) is None:
+    if attempt is not None and attempt.item(question_id) is None:
         attempt = None
     if _is_lost_exam(attempt):
-        return exams.gone(slug_of(id))
+        return exams.gone(slug_of(question_id))
     trouble = _(
         "Your browser's session had ended, so the answer was not taken yet. What you chose is still marked: "
         "send it again."
     )
-    return _open(id, attempt).ask(trouble=trouble, status=400)
+    return _open(question_id, attempt).ask(trouble=trouble, status=400)
 
 
-def _open(id: str, attempt: AttemptView | None, attempt_id: str | None = None) -> ExamItem | PracticeItem:
+def _open(
+    question_id: str, attempt: AttemptView | None, attempt_id: str | None = None
+) -> ExamItem | PracticeItem:
     """Return a question as what it is in its attempt, or to be practised alone. Aborts without one."""
-    item = attempt.item(id) if attempt else None
+    item = attempt.item(question_id) if attempt else None
     if attempt and item and attempt.mode == "exam":
         return ExamItem(attempt, item)
-    return PracticeItem.open(id, attempt, attempt_id)
+    return PracticeItem.open(question_id, attempt, attempt_id)
 
 
 def _is_lost_exam(attempt: AttemptView | None) -> bool:

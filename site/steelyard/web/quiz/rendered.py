@@ -82,7 +82,7 @@ def _shown(records: Records, edition: Edition, language: str) -> RenderedQuestio
     language = question.language
 
     made = numbers(question)
-    decided = {id for id, judgement in found.items() if judgement.verdict != "open"}
+    decided = {claim_id for claim_id, judgement in found.items() if judgement.verdict != "open"}
     folder = question.id.rpartition("/")[0]
     before = partial(render, lang=language, folder=folder)
     after = partial(before, judgements=found)
@@ -110,12 +110,12 @@ def _shown(records: Records, edition: Edition, language: str) -> RenderedQuestio
 
 
 def _figure(found: Mapping[str, Judgement]) -> tuple[str, Finding] | None:
-    for id, judgement in found.items():
+    for claim_id, judgement in found.items():
         for finding in judgement.findings:
             test = finding.test
             weighed = finding.kind in ("gpu", "cpu") and finding.value is not None
             if weighed and test.take == "saving" and test.metric == "memory.peak_bytes":
-                return id, finding
+                return claim_id, finding
     return None
 
 
