@@ -8,6 +8,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -31,6 +32,28 @@ MakeApp = Callable[..., Flask]
 def pytest_configure() -> None:
     """Let the processes that tests start hear Ctrl-C: a shell's background jobs are told not to."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+SLOW_SECONDS = 10.0
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Name each test that took long without being marked so; a loaded machine names too many, and fails none."""
+    reports = chain.from_iterable(
+        terminalreporter.stats.get(outcome, ()) for outcome in ("passed", "failed", "")
+    )
+    unmarked = sorted(
+        {
+            (report.duration, report.when, report.nodeid)
+            for report in reports
+            if report.duration > SLOW_SECONDS and not {"slow", "browser"} & set(report.keywords)
+        },
+        reverse=True,
+    )
+    if unmarked:
+        terminalreporter.section(f"over {SLOW_SECONDS:.0f} seconds and not marked slow")
+    for seconds, when, test in unmarked:
+        terminalreporter.line(f"{seconds:6.1f} s {when:8} {test}")
 
 
 @pytest.fixture

@@ -13,6 +13,8 @@ import pytest
 from memlab import record
 from memlab.setup import BUNDLED
 
+pytestmark = pytest.mark.slow
+
 DEMOS = Path(__file__).parents[2] / "demos"
 TINY = (
     "--model",

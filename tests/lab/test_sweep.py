@@ -14,6 +14,8 @@ import pytest
 from memlab import quality, record, reference, suite
 from records import make_record
 
+pytestmark = pytest.mark.slow
+
 DEMOS = Path(__file__).parents[2] / "demos"
 TINY = ("--model", "tiny", "--device", "cpu", "--batch", "1", "--seq", "32", "--steps", "2", "--warmup", "1")
 
