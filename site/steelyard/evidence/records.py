@@ -33,7 +33,7 @@ MAX_RECORD_BYTES = 4 * 1024**2
 PREDICTIONS = "predictions"
 
 LARGEST = 2**63
-"""No measurement comes near it, and reckoning with what lies beyond may overflow."""
+"""Upper bound for any number in a record; larger values are rejected, since later arithmetic may overflow."""
 
 _KIND_OF_DEVICE: dict[str, Kind] = {"cuda": "gpu", "cpu": "cpu", "fake": "predicted"}
 
@@ -93,10 +93,10 @@ class Records:
     @cached_property
     def by_technique(self) -> Mapping[str, tuple[Group, ...]]:
         """The groups of each technique, in their order."""
-        found: dict[str, list[Group]] = {}
+        by_name: dict[str, list[Group]] = {}
         for group in self.groups:
-            found.setdefault(group.first.technique, []).append(group)
-        return {technique: tuple(groups) for technique, groups in found.items()}
+            by_name.setdefault(group.first.technique, []).append(group)
+        return {technique: tuple(groups) for technique, groups in by_name.items()}
 
     @cached_property
     def predicted(self) -> Records:
@@ -164,7 +164,7 @@ def _read(path: Path) -> Record:
 
 
 def _predictions(folder: Path) -> tuple[dict[str, Record], list[Problem]]:
-    found: dict[str, Record] = {}
+    by_id: dict[str, Record] = {}
     problems: list[Problem] = []
     for path in sorted((folder / PREDICTIONS).glob("*.jsonl")):
         name = path.relative_to(folder)
@@ -181,19 +181,19 @@ def _predictions(folder: Path) -> tuple[dict[str, Record], list[Problem]]:
             except ValueError as error:
                 problems.append(_problem(name, number, error))
             else:
-                found[f"{name.with_suffix('').as_posix()}/{record.slug}"] = record
-    return found, problems
+                by_id[f"{name.with_suffix('').as_posix()}/{record.slug}"] = record
+    return by_id, problems
 
 
 def _validations(folder: Path) -> tuple[tuple[Validation, ...], list[Problem]]:
-    found: list[Validation] = []
+    validations: list[Validation] = []
     problems: list[Problem] = []
     for path in sorted((folder / VALIDATION).glob("*.json")):
         try:
-            found.append(Validation.model_validate_json(_bytes(path)))
+            validations.append(Validation.model_validate_json(_bytes(path)))
         except (OSError, ValueError) as error:
             problems.append(_problem(path.relative_to(folder), 1, error, "table of predictions"))
-    return tuple(found), problems
+    return tuple(validations), problems
 
 
 def _bytes(path: Path) -> bytes:
