@@ -31,7 +31,7 @@ from memlab.plan.grid import BATCHES, LENGTHS, TECHNIQUE_SETUPS
 from memlab.plan.search import FittingRun, search
 from memlab.results import gpu_fit
 from memlab.results.numbers import in_bytes
-from memlab.training import quiet
+from memlab.training import library_logs
 
 WHY = {
     "baseline": "trains every weight",
@@ -99,7 +99,7 @@ def _positive(text: str) -> int:
 
 def _prepare_worker() -> None:
     """Silence the libraries in a process of the pool, and let Ctrl-C end it without a traceback."""
-    quiet.libraries()
+    library_logs.silence()
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 

@@ -18,7 +18,7 @@ from memlab.options.setup import Setup, UsageError
 from memlab.predicting.predict import predict_steps
 from memlab.results import record, shapes
 from memlab.results.files import HOME, PREDICTIONS, PREDICTIONS_SUFFIX, write_predictions
-from memlab.training import quiet
+from memlab.training import library_logs
 
 BATCHES = (1, 4, 16)
 LENGTHS = (512, 2048, 8192)
@@ -43,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, default=home, metavar="DIR", help="default: %(default)s")
     parser.add_argument("--shapes", nargs="*", default=shapes.names(), choices=shapes.names(), metavar="NAME")
     options = parser.parse_args(arguments)
-    quiet.libraries()
+    library_logs.silence()
     try:
         for name in options.shapes:
             path = options.out / f"{name}{PREDICTIONS_SUFFIX}"

@@ -22,7 +22,7 @@ from memlab.results import accuracy, provenance
 from memlab.results.accuracy import Row, Validation
 from memlab.results.files import HOME, results_folder
 from memlab.results.numbers import in_bytes
-from memlab.training import quiet
+from memlab.training import library_logs
 from memlab.validate import draw
 
 
@@ -108,7 +108,7 @@ def _validate(seed: int) -> Validation:
     from memlab.validate.weigh import weigh
 
     torch.set_num_threads(1)  # more do not speed small models up, and some kernels hold a buffer for each
-    quiet.libraries()
+    library_logs.silence()
     configurations, start = draw.draw(seed), time.monotonic()
     rows = []
     for number, configuration in enumerate(configurations, 1):
