@@ -75,7 +75,7 @@ def test_nobody_imports_a_demo_script():
                 assert words[1].partition(".")[0] not in scripts, f"{path}: {line}"
 
 
-@pytest.mark.parametrize("package", ["site/steelyard"])
+@pytest.mark.parametrize("package", ["site/steelyard", "demos/memlab"])
 def test_no_module_imports_itself_in_a_circle(package):
     """Not even inside functions. A package's `__init__` counts as a module of its own."""
     modules = dict(_modules(ROOT / package))

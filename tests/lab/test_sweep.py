@@ -160,7 +160,7 @@ def test_the_finals_repeat_each_arm_at_the_rate_that_did_best():
     assert quality.finals([*GRID, other_seed, other_work]) == [
         f"lora.py {quality.WORK} --rank 16 --lr 0.001 --seeds 3"
     ]
-    assert len(quality.grid([])) == len(quality.ARMS) * len(quality.RATES)
+    assert len(quality.grid([])) == len(quality.ADAPTERS) * len(quality.RATES)
 
 
 @pytest.mark.parametrize(

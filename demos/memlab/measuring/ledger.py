@@ -73,7 +73,7 @@ class Ledger(TorchDispatchMode):
     """
 
     def __init__(self, device_type: str) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self._device_type = device_type
         self._alive: dict[int, Entry] = {}
         self._references: dict[int, weakref.ref[torch.UntypedStorage]] = {}
@@ -191,11 +191,12 @@ class Ledger(TorchDispatchMode):
     def _result(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         if func.namespace != _REDISPATCHED:
             return func(*args, **kwargs)
-        super().__enter__()  # dispatch turns the mode off; the kernel's own operators are to be logged too
+        # Dispatch turns the mode off; the kernel's own operators are to be logged too.
+        super().__enter__()  # type: ignore[no-untyped-call]
         try:
             return func.redispatch(_KERNEL[self._device_type], *args, **kwargs)
         finally:
-            super().__exit__(None, None, None)
+            super().__exit__(None, None, None)  # type: ignore[no-untyped-call]
 
     def _defer_gradient_sum(self, first: torch.Tensor, result: torch.Tensor) -> None:
         """Defer logging the allocation of a sum of gradients, if autograd would compute it in place.
@@ -253,7 +254,7 @@ class Ledger(TorchDispatchMode):
         exc_value: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        super().__exit__(exc_type, exc_value, traceback)
+        super().__exit__(exc_type, exc_value, traceback)  # type: ignore[no-untyped-call]
         self._log_deferred_sum()
         self._claim_optimizer_state()
         self._references.clear()  # frees after the step are not logged

@@ -17,7 +17,8 @@ import torch
 import torch.distributed
 
 from memlab.measuring.lab import Lab
-from memlab.measuring.ledger import Ledger, Phase, tensors_in
+from memlab.measuring.ledger import Ledger, tensors_in
+from memlab.measuring.log import Phase
 from memlab.measuring.run import Run
 from memlab.measuring.trainer import Trainer, no_phase
 from memlab.options.demo import Demo

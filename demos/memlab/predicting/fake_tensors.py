@@ -15,7 +15,7 @@ Two things do not work with fake tensors, and are patched inside the block:
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
@@ -51,7 +51,7 @@ def bitsandbytes(mode: FakeTensorMode) -> Iterator[None]:
 
     from memlab.training import nf4
 
-    real_map = functional.create_dynamic_map
+    real_map: Callable[..., torch.Tensor] = functional.create_dynamic_map
 
     def create_dynamic_map(*arguments: Any, **named: Any) -> torch.Tensor:
         with unset_fake_temporarily():  # it computes with the numbers of small tensors

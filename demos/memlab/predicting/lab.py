@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
@@ -46,8 +46,9 @@ class PredictedLab(Lab):
     def optimizer_8bit(self, model: torch.nn.Module) -> torch.optim.Optimizer:
         """Return bitsandbytes' AdamW with moments of one byte."""
         self._enable_bitsandbytes()
-        optimizer: Any = super().optimizer_8bit(model)
-        optimizer._cpu_paged_warned = True  # suppress its one-time warning that paged states need CUDA
+        optimizer = super().optimizer_8bit(model)
+        # Suppress its one-time warning that paged states need CUDA.
+        vars(optimizer)["_cpu_paged_warned"] = True
         return optimizer
 
     def offload_activations(self, model: torch.nn.Module) -> torch.nn.Module:

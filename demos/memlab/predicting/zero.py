@@ -107,7 +107,7 @@ class _RankTrainer(ShardedTrainer):
         def phase_without_overflow(name: Phase) -> Iterator[None]:
             with phase(name):
                 if name == "optimizer":
-                    with _NoOverflow():
+                    with _NoOverflow():  # type: ignore[no-untyped-call]
                         yield
                 else:
                     yield
