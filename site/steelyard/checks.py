@@ -29,14 +29,14 @@ _TAG = re.compile(r"</?([A-Za-z][A-Za-z0-9-]*)")
 def check(bank: Bank, records: Records) -> tuple[Problem, ...]:
     """Return every problem of the bank, those of single files included, by file and line."""
     found = list(bank.problems)
-    spoken = {language for versions in bank.questions.values() for language in versions}
-    for id, versions in bank.questions.items():
-        for question in versions.values():
+    spoken = {language for edition in bank.questions.values() for language in edition}
+    for question_id, edition in bank.questions.items():
+        for question in edition.values():
             found += _question(bank, question)
-        found += _judged(versions.values(), records)
-        for language in sorted(spoken - versions.keys()):
-            if id not in bank.broken:
-                first = next(iter(versions.values()))
+        found += _judged(edition.values(), records)
+        for language in sorted(spoken - edition.keys()):
+            if question_id not in bank.broken:
+                first = edition.first
                 message = f"the question is missing in {language}, which other questions have"
                 found.append(Problem(first.path, 1, 1, "W204", message))
     found += _repeated(bank)
@@ -47,7 +47,7 @@ def check(bank: Bank, records: Records) -> tuple[Problem, ...]:
 def contradictions(bank: Bank, records: Records) -> tuple[Problem, ...]:
     """Return what the evidence says against the bank (E040), by file and line."""
     judged = (
-        problem for versions in bank.questions.values() for problem in _judged(versions.values(), records)
+        problem for edition in bank.questions.values() for problem in _judged(edition.values(), records)
     )
     return tuple(sorted(problem for problem in judged if problem.is_error))
 
@@ -118,10 +118,10 @@ def _selection(question: Question, line: int, selection: Selection) -> Iterator[
             yield Problem(question.path, line, 1, "E006", message)
 
 
-def _judged(versions: Iterable[Question], records: Records) -> Iterator[Problem]:
+def _judged(questions: Iterable[Question], records: Records) -> Iterator[Problem]:
     """Judge each claim once, in the language that gives its tests first."""
     seen: set[str] = set()
-    for question in versions:
+    for question in questions:
         for claim in question.claims:
             if claim.id not in seen:
                 seen.add(claim.id)
@@ -159,11 +159,11 @@ def _mention(bank: Bank, question: Question, mention: Mention, claims: set[str])
     return None
 
 
-def _exists(root: Path, id: str, url: str) -> bool:
+def _exists(root: Path, question_id: str, url: str) -> bool:
     """Say whether a relative URL names a file inside the bank's folder."""
     path = unquote(re.split(r"[?#]", url, maxsplit=1)[0])
     try:
-        file = (root / id).parent.joinpath(path).resolve(strict=True)
+        file = (root / question_id).parent.joinpath(path).resolve(strict=True)
         return bool(path) and file.is_file() and file.is_relative_to(root.resolve())
     except (OSError, ValueError, RuntimeError):
         return False
@@ -174,8 +174,8 @@ def _exists(root: Path, id: str, url: str) -> bool:
 
 def _repeated(bank: Bank) -> Iterator[Problem]:
     seen: dict[tuple[str, ...], Question] = {}
-    for versions in bank.questions.values():
-        for language, question in versions.items():
+    for edition in bank.questions.values():
+        for language, question in edition.items():
             texts = sorted(comparable(choice.text.source) for choice in question.choices)
             what = (language, comparable(question.stem.source), *texts)
             if what in seen:
@@ -191,8 +191,8 @@ def _patterns(bank: Bank) -> Iterator[Problem]:
         groups["the bank"] = tuple(bank.questions)
     for name, ids in groups.items():
         by_language: dict[str, list[Question]] = defaultdict(list)
-        for id in ids:
-            for language, question in bank.questions[id].items():
+        for question_id in ids:
+            for language, question in bank.questions[question_id].items():
                 if len(question.key) == 1:
                     by_language[language].append(question)
         for questions in by_language.values():

@@ -12,9 +12,9 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from steelyard.bank.model import Bank, Exam
+from steelyard.bank.model import Bank, Edition, Exam
 from steelyard.grading import grade
-from steelyard.store import Edition, exams
+from steelyard.store import exams
 from steelyard.store.exams import Drafted
 
 GRACE = timedelta(seconds=10)

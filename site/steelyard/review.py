@@ -25,7 +25,7 @@ _SCHEDULER = Scheduler(enable_fuzzing=False)
 
 
 @dataclass(frozen=True)
-class Given:
+class GivenAnswer:
     """An answer that counts for the schedule."""
 
     question: str
@@ -47,7 +47,7 @@ class Scheduled:
         return self.due <= now or self.last - now > AHEAD
 
 
-def schedule(answers: Iterable[Given]) -> list[Scheduled]:
+def schedule(answers: Iterable[GivenAnswer]) -> list[Scheduled]:
     """Return each question that was answered, with the date from which it is to be asked again.
 
     `answers` are in the order in which they were given. Its cost is linear in them. The soonest comes first.

@@ -43,14 +43,14 @@ def test_a_step_on_a_model_that_has_made_others_is_as_on_a_fresh_one(technique, 
 
 def test_a_length_that_the_model_cannot_read_has_no_prediction():
     """GPT-3 and Pythia read 2048 tokens at once."""
-    with predict.Steps("baseline", [Setup(model="pythia-12b", predict=True)]) as steps:
-        assert [steps.reads(tokens) for tokens in grid.LENGTHS] == [True, True, False]
+    with predict.StepPredictor("baseline", [Setup(model="pythia-12b", predict=True)]) as steps:
+        assert [steps.accepts_length(tokens) for tokens in grid.LENGTHS] == [True, True, False]
 
 
 def test_a_step_that_failed_leaves_nothing_to_the_next(monkeypatch):
     """Its gradients would be there from the start."""
     alone = predict.predict("lora", None, CELLS[0])
-    with predict.Steps("lora", CELLS[:1]) as steps:
+    with predict.StepPredictor("lora", CELLS[:1]) as steps:
         steps.predict(CELLS[0])
         with monkeypatch.context() as broken:
             broken.setattr(steps._run.optimizer, "step", lambda: 1 / 0)

@@ -111,6 +111,7 @@ class InThisProcess(contextlib.nullcontext):
     map = staticmethod(map)
 
 
+@pytest.mark.slow
 def test_the_command_prints_a_table_or_json(few, capsys, monkeypatch):
     """The table by processes of its own, two at most; JSON in this one."""
     monkeypatch.setattr(os, "cpu_count", lambda: 2)

@@ -15,6 +15,8 @@ from memlab.results import record
 from memlab.sweeps import quality, reference, suite
 from records import make_record
 
+pytestmark = pytest.mark.slow
+
 DEMOS = Path(__file__).parents[2] / "demos"
 TINY = ("--model", "tiny", "--device", "cpu", "--batch", "1", "--seq", "32", "--steps", "2", "--warmup", "1")
 

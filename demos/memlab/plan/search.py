@@ -11,7 +11,7 @@ from typing import Any
 
 from memlab.options.setup import Setup
 from memlab.plan.grid import ARMS, BATCHES, LENGTHS
-from memlab.predicting.predict import Steps
+from memlab.predicting.predict import StepPredictor
 from memlab.results import gpu_fit, record
 from memlab.results.gpu_fit import Fit
 from memlab.results.numbers import in_bytes
@@ -65,9 +65,9 @@ def _search_arm(
     name = _name(technique, setup)
     found, left_out = [], []
     # What the libraries say of a technique that a model cannot take is in the record's message.
-    with Steps(technique, cells) as steps, redirect_stderr(io.StringIO()):
+    with StepPredictor(technique, cells) as predictor, redirect_stderr(io.StringIO()):
         for seq in lengths:
-            best, why = _largest(steps, [one for one in cells if one.seq == seq], gpu_bytes)
+            best, why = _largest(predictor, [one for one in cells if one.seq == seq], gpu_bytes)
             if best is not None:
                 found.append(best)
             else:
@@ -85,17 +85,17 @@ def _rank(one: Option) -> tuple[int, float, int]:
     return one.record.setup.seq, float(f"{one.flops_per_token:.3g}"), -one.record.setup.batch
 
 
-def _largest(steps: Steps, cells: Sequence[Setup], gpu_bytes: int) -> tuple[Option | None, str]:
+def _largest(predictor: StepPredictor, cells: Sequence[Setup], gpu_bytes: int) -> tuple[Option | None, str]:
     """Return the last of these loads, which ascend, that fits; None and why if there is none."""
-    if not steps.reads(cells[0].seq):
+    if not predictor.accepts_length(cells[0].seq):
         return None, "the model reads fewer"
     best, why = None, ""
     for setup in cells:
-        one = steps.predict(setup)
+        one = predictor.predict(setup)
         if one.status != "ok":
             why = str(one.message)
             break
-        option = Option(one, gpu_fit.fit(one, gpu_bytes), steps.flops / (setup.batch * setup.seq))
+        option = Option(one, gpu_fit.fit(one, gpu_bytes), predictor.flops / (setup.batch * setup.seq))
         if not option.fit.fits:
             why = f"even batch {setup.batch} lacks {in_bytes(-option.fit.margin_bytes)}"
             break

@@ -55,13 +55,13 @@ class ParsedQuiz:
     exam: Exam = field(default_factory=Exam)
 
 
-def parse(data: bytes, path: str, id: str = "", language: str | None = None) -> Parsed:
+def parse(data: bytes, path: str, question_id: str = "", language: str | None = None) -> Parsed:
     """Read one question file. `path` is what problems show; without `language` the headings decide it."""
     report = Report(path)
     lines = _decode(data, report)
     if lines is None:
         return Parsed(None, tuple(report.problems))
-    return _File(lines, report).question(id, language)
+    return SourceFile(lines, report).question(question_id, language)
 
 
 def parse_quiz(data: bytes, path: str, language: str) -> ParsedQuiz:
@@ -156,7 +156,7 @@ class _Found:
     tokens: list[Token] = field(default_factory=list)
 
 
-class _File:
+class SourceFile:
     def __init__(self, lines: list[str], report: Report) -> None:
         self.lines = lines
         self.report = report
@@ -167,7 +167,7 @@ class _File:
         self.definitions = ""
         """The file's link definitions: a text that is shown apart from them takes them along."""
 
-    def question(self, id: str, language: str | None) -> Parsed:
+    def question(self, question_id: str, language: str | None) -> Parsed:
         block = frontmatter.split(self.lines, self.report)
         matter = frontmatter.read(block, FrontMatter, self.report) if block else FrontMatter()
         self.check_claims(matter)
@@ -182,10 +182,10 @@ class _File:
         if self.report.has_errors or matter is None or self.title is None:
             return Parsed(None, problems, given, answer_line)
         feedback = {part.letter: part.text for part in parts if part.letter}
-        type = matter.type or ("multiple" if len(key) > 1 else "single")
+        kind = matter.type or ("multiple" if len(key) > 1 else "single")
         stem = self.sections["question"]
         question = Question(
-            id=id,
+            id=question_id,
             language=language,
             path=self.report.path,
             title=self.title,
@@ -200,7 +200,7 @@ class _File:
                 for choice in found
             ),
             explanation=tuple(parts),
-            type=type,
+            type=kind,
             scoring=matter.scoring or ("balanced" if len(key) > 1 else "all-or-nothing"),
             shuffle=matter.shuffle,
             techniques=matter.techniques,

@@ -229,14 +229,14 @@ def _undecided(finding: Finding, code: str, **values: object) -> Finding:
 
 
 def _measured(test: Test, group: Group) -> Finding:
-    id, record = next(iter(group.runs.values()))
+    run_id, record = next(iter(group.runs.values()))
     return Finding(
         test,
         None,
         group.kind,
         setup=record.setup,
         device=record.device.name,
-        command=replay(id, record),
+        command=replay(run_id, record),
     )
 
 

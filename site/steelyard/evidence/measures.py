@@ -49,12 +49,13 @@ def metric(record: Record, path: str) -> float | None:
         raise KeyError(path)
     if path in GPUS:
         return _gpus(record, GPUS[path])
-    value: Any = record
+    part: Any = record
     for name in path.split("."):
-        if value is None:
+        if part is None:
             return None
-        value = getattr(value, name)
-    return value
+        part = getattr(part, name)
+    number: float | None = part
+    return number
 
 
 def _gpus(record: Record, gpu_bytes: int) -> int | None:

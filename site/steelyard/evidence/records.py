@@ -53,7 +53,7 @@ class Group:
 
     @property
     def ids(self) -> tuple[str, ...]:
-        return tuple(id for id, _ in self.runs.values())
+        return tuple(run_id for run_id, _ in self.runs.values())
 
     @property
     def kind(self) -> Kind:
@@ -85,13 +85,13 @@ class Records:
         Of a run on several ranks the record of all of them counts; those of single ranks are its details.
         """
         usable = [
-            (_identity(record), record.setup.seed, id, record)
-            for id, record in sorted(self.by_id.items())
+            (_identity(record), record.setup.seed, run_id, record)
+            for run_id, record in sorted(self.by_id.items())
             if record.status == "ok" and record.setup.rank_index is None
         ]
         usable.sort(key=lambda item: item[:3])
         return tuple(
-            Group({seed: (id, record) for _, seed, id, record in repeats})
+            Group({seed: (run_id, record) for _, seed, run_id, record in repeats})
             for _, repeats in groupby(usable, key=lambda item: item[0])
         )
 
@@ -155,11 +155,11 @@ def field(record: Record, name: str) -> Any:
             return getattr(record.setup, name)
 
 
-def replay(id: str, record: Record) -> str:
+def replay(run_id: str, record: Record) -> str:
     """Return the command that repeats a published run; what was measured is printed beside what is now."""
-    if id.startswith(f"{PREDICTIONS}/"):
+    if run_id.startswith(f"{PREDICTIONS}/"):
         return record.origin.command
-    return f"python demos/{record.technique}.py --like demos/results/{id}.json"
+    return f"python demos/{record.technique}.py --like demos/results/{run_id}.json"
 
 
 def _read(path: Path) -> Record:

@@ -33,7 +33,7 @@ Note = Callable[[int, str], None]
 
 
 @dataclass
-class Plan:
+class ImportPlan:
     """What will be written, by name within the folder, and the questions among it."""
 
     language: str
@@ -117,7 +117,10 @@ class Plan:
 
 def question_file(item: Item, language: str, pictures: Mapping[str, str], note: Callable[[str], None]) -> str:
     """Return an item as the text of a question file. `pictures`: address → file beside it."""
-    about = lambda message: note(f'question "{item.title}": {message}')  # noqa: E731
+
+    def about(message: str) -> None:
+        note(f'question "{item.title}": {message}')
+
     front = _front_matter(item, about)
 
     def markdown(html: str, level: int = 3, choice: bool = False) -> str:
@@ -211,9 +214,9 @@ def _what(question: Question) -> tuple[str, ...]:
     return (comparable(question.stem.source), *sorted(comparable(c.text.source) for c in question.choices))
 
 
-def plan(items: Iterable[Item], language: str, note: Note) -> Plan:
+def import_plan(items: Iterable[Item], language: str, note: Note) -> ImportPlan:
     """Return what to write for these questions, checked."""
-    made = Plan(language)
+    made = ImportPlan(language)
     for item in items:
         made.add(item, note)
     return made

@@ -199,10 +199,10 @@ class _Block:
         if self.text[begin : markers[0]].strip():
             self.reading.error(self.line(begin), 'before the first choice stands text without "=" or "~"')
             return
-        format, stem = _format(stem, "moodle")
+        text_format, stem = _format(stem, "moodle")
         found = []
         for at, stop in zip(markers, [*markers[1:], answers], strict=True):
-            found.append(self.choice(at, stop, format))
+            found.append(self.choice(at, stop, text_format))
         single = any(self.marks[at] == "=" for at in markers)
         explanation = self.text[general + 4 : end] if general >= 0 else ""
         names = [match for comment in self.comments for match in _TAG.findall(comment)]
@@ -211,9 +211,9 @@ class _Block:
             Item(
                 id=next((value for kind, value in names if kind == "id"), "").replace("\\]", "]").strip(),
                 title=title,
-                stem=to_html(stem, format),
+                stem=to_html(stem, text_format),
                 options=tuple(Option(html, weight > 0, feedback) for html, weight, feedback in found),
-                explanation=to_html(*reversed(_format(explanation, format))),
+                explanation=to_html(*reversed(_format(explanation, text_format))),
                 single=single,
                 scoring="all-or-nothing",
                 tags=tuple(value.replace("\\]", "]").strip() for kind, value in names if kind == "tag"),
@@ -222,7 +222,7 @@ class _Block:
             [weight for _, weight, _ in found],
         )
 
-    def choice(self, at: int, stop: int, format: str) -> tuple[str, float, str]:
+    def choice(self, at: int, stop: int, text_format: str) -> tuple[str, float, str]:
         """Return a choice's text and feedback as HTML, with its percentage between them."""
         weight = 100.0 if self.marks[at] == "=" else 0.0
         begin = at + 1
@@ -231,7 +231,11 @@ class _Block:
         feedback = self.marks.find("#", begin, stop)
         words = self.text[begin : stop if feedback < 0 else feedback]
         told = self.text[feedback + 1 : stop] if feedback >= 0 else ""
-        return to_html(*reversed(_format(words, format))), weight, to_html(*reversed(_format(told, format)))
+        return (
+            to_html(*reversed(_format(words, text_format))),
+            weight,
+            to_html(*reversed(_format(told, text_format))),
+        )
 
 
 def _kind(body: str) -> str:

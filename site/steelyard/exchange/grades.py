@@ -55,7 +55,8 @@ def grades(item: Item, note: Callable[[str], None]) -> list[str]:
 def scoring_of(percent: Sequence[float], single: bool, right: Sequence[bool]) -> Scoring | None:
     """Return the rule that gives these percentages, the default before others; None for no rule."""
     keys = sum(right)
-    rules = [default_scoring(keys), *(rule for rule in get_args(Scoring) if rule != default_scoring(keys))]
+    every: tuple[Scoring, ...] = get_args(Scoring)
+    rules = [default_scoring(keys), *(rule for rule in every if rule != default_scoring(keys))]
     for rule in rules:
         if not single and _held(rule, keys) != rule:
             continue

@@ -116,8 +116,8 @@ class _Element:
 
     def html(self) -> str:
         """Return the text that this element holds, in the format that it names."""
-        format = self.attributes.get("format", "moodle_auto_format")
-        return to_html(self.value("text"), format)
+        text_format = self.attributes.get("format", "moodle_auto_format")
+        return to_html(self.value("text"), text_format)
 
 
 class _TooDeep(Exception):  # noqa: N818 — never leaves this module

@@ -19,9 +19,9 @@ _WHOLE = 99.99
 """Percent from which on a choice is wholly right."""
 
 
-def to_html(text: str, format: str) -> str:
+def to_html(text: str, text_format: str) -> str:
     """Return a text in one of Moodle's formats (html, plain, markdown, else "auto-format") as HTML."""
-    match format:
+    match text_format:
         case "html":
             return text
         case "plain" | "plain_text":

@@ -13,13 +13,13 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from steelyard.bank.model import Edition
 from steelyard.statistics import RemovedAnswers
-from steelyard.store.editions import Edition
 from steelyard.store.models import Answer, Attempt, Item, Member, Remnant, Submission, Version
 
 
 @dataclass(frozen=True)
-class Given:
+class StoredAnswer:
     """An answer, or a blank in an exam that has ended, which chose nothing."""
 
     attempt: str
@@ -51,7 +51,7 @@ def given(
     class_code: str | None = None,
     language: str | None = None,
     first_only: bool = True,
-) -> list[Given]:
+) -> list[StoredAnswer]:
     """Return the answers to a quiz: of everybody or of one class, in every language or in one.
 
     By default only those of each learner's first attempt at the quiz.
@@ -69,7 +69,7 @@ def given(
         statement = statement.where(Attempt.learner.in_(_learners(class_code)))
     if language is not None:
         statement = statement.where(Answer.language == language)
-    return [Given(**row._mapping) for row in session.execute(statement)]
+    return [StoredAnswer(**row._mapping) for row in session.execute(statement)]
 
 
 def remains(

@@ -12,7 +12,7 @@ from steelyard.evidence import Records
 from steelyard.problems import Problem
 from steelyard.remember import remembered
 from steelyard.web.app import clock
-from steelyard.web.app.identity import tallies_by_quiz
+from steelyard.web.app.identity import summaries_by_quiz
 from steelyard.web.app.state import state
 from steelyard.web.evidence.cards import compared_precision
 from steelyard.web.evidence.savings import Saving, savings
@@ -33,7 +33,7 @@ def index() -> str:
     return render_template(
         "home/index.html",
         quizzes=quizzes,
-        progress=tallies_by_quiz(),
+        progress=summaries_by_quiz(),
         due=len(due(clock.now())),
         savings=[_map_row(saving) for saving in saved],
         low=scale_low(finding.value or 0.0 for saving in saved for finding in saving.findings),

@@ -177,5 +177,5 @@ class _Quiet(WSGIRequestHandler):
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
         pass
 
-    def log_error(self, format: str, *args: object) -> None:
+    def log_error(self, format: str, *args: object) -> None:  # noqa: A002 (as the base class has it)
         logging.getLogger("steelyard").error(format, *args)

@@ -14,13 +14,13 @@ from memlab.results.record import Record
 from steelyard.bank.model import Bank, Question, Text
 from steelyard.claims import BASELINE, Claim
 from steelyard.evidence import Judgement
-from steelyard.evidence.workloads import works_of
+from steelyard.evidence.workloads import workloads_of
 from steelyard.web.app.languages import language
 from steelyard.web.app.state import judgements, state
 from steelyard.web.evidence.cards import weighed_claims
 from steelyard.web.evidence.labels import arm_words
-from steelyard.web.evidence.side_by_side import Table, furthest, tables
-from steelyard.web.evidence.source_diff import Line, changes, listing
+from steelyard.web.evidence.side_by_side import ComparisonTable, comparison_tables, furthest
+from steelyard.web.evidence.source_diff import SourceLine, changes, listing
 from steelyard.web.evidence.technique_figures import figures
 from steelyard.web.text import technique_texts
 from steelyard.web.text.render import render
@@ -38,8 +38,8 @@ class Entry:
     name: str
     page: technique_texts.Page
     lead: Markup | None
-    tables: tuple[Table, ...]
-    scale: tuple[Table, ...]
+    tables: tuple[ComparisonTable, ...]
+    scale: tuple[ComparisonTable, ...]
 
 
 @bp.get("/techniques")
@@ -103,21 +103,21 @@ def _costs(name: str) -> list[MachineCost]:
     return [costs for costs in machines if costs.quick or costs.default]
 
 
-def _head(name: str) -> tuple[Table, ...]:
+def _head(name: str) -> tuple[ComparisonTable, ...]:
     """Return the tables of the work that heads a technique's page."""
-    return next((tables(name, work) for work in works_of(name, state().records)), ())
+    return next((comparison_tables(name, work) for work in workloads_of(name, state().records)), ())
 
 
 def _fruitless(name: str) -> list[tuple[str, Record, str]]:
     """Return the runs of a technique that ended without a figure: id, record, and what tells it apart."""
     return [
-        (id, record, arm_words(record.setup))
-        for id, record in state().records.by_id.items()
+        (run_id, record, arm_words(record.setup))
+        for run_id, record in state().records.by_id.items()
         if record.technique == name and record.status != "ok" and record.setup.rank_index is None
     ]
 
 
-def _changes(name: str, source: str) -> tuple[tuple[Line, ...], ...]:
+def _changes(name: str, source: str) -> tuple[tuple[SourceLine, ...], ...]:
     if name == BASELINE or BASELINE not in technique_texts.techniques():
         return ()
     return changes(technique_texts.script(BASELINE), source)
@@ -130,7 +130,7 @@ def _rendered(
 
 
 def _questions(technique: str, bank: Bank) -> list[Question]:
-    asked = (bank.question(id, language()) for id in sorted(bank.practice))
+    asked = (bank.question(question_id, language()) for question_id in sorted(bank.practice))
     return [question for question in asked if question and technique in question.techniques]
 
 
@@ -145,8 +145,8 @@ def _claims(technique: str, page: technique_texts.Page, bank: Bank) -> Iterator[
 
 def _first_of_each_id(bank: Bank) -> Iterable[Claim]:
     found: dict[str, Claim] = {}
-    for id in sorted(bank.practice):
-        question = bank.question(id, language())
+    for question_id in sorted(bank.practice):
+        question = bank.question(question_id, language())
         for claim in question.claims if question else ():
             found.setdefault(claim.id, claim)
     return found.values()

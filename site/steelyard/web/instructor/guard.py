@@ -24,7 +24,7 @@ _KEY = "login"
 
 
 @bp.before_request
-def guard() -> AnyResponse | None:
+def require_login() -> AnyResponse | None:
     """Lead whoever is not logged in to the login, and from there back to where they wanted to go."""
     token = session.get(_KEY)
     g.instructor = instructors.logged_in(db.session, _digest(token), clock.now()) if token else None
@@ -35,7 +35,7 @@ def guard() -> AnyResponse | None:
 
 
 @bp.after_request
-def kept_by_nobody(response: Response) -> Response:
+def forbid_caching(response: Response) -> Response:
     """Let no browser keep what learners answered after the logout."""
     response.headers["Cache-Control"] = "private, no-store"
     return response
@@ -64,7 +64,7 @@ def end() -> None:
         instructors.remove_login(db.session, _digest(token))
 
 
-def who() -> str:
+def current_instructor() -> str:
     """Return the instructor of this request, whom `guard` has let in."""
     found: str = g.instructor
     return found

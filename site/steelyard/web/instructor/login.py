@@ -63,18 +63,18 @@ def log_out() -> Response:
     return redirect(url_for("home.index"), 303)
 
 
-def _form(next: str, *, trouble: str | None = None, status: int = 200) -> Page:
+def _form(next_url: str, *, trouble: str | None = None, status: int = 200) -> Page:
     page = render_template(
         "instructor/login.html",
         name=request.form.get("name", "")[:60],
-        next=safe_next(next),
+        next=safe_next(next_url),
         trouble=trouble,
     )
     return page, status
 
 
-def _onward(next: str) -> str:
-    safe = safe_next(next)
+def _onward(next_url: str) -> str:
+    safe = safe_next(next_url)
     return request.script_root + safe if safe else url_for("instructor.overview")
 
 

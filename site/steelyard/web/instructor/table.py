@@ -39,7 +39,7 @@ def results_table(found: Sequence[Result], asked: Iterable[str], bank: Bank) -> 
         head += [question, f"{question} as graded"] if regrade else [question]
     writer.writerow([safe(cell) for cell in head])
     for result in found:
-        sum = total((score, bank.regrade(question)) for question, score in result.scores.items())
+        sums = total((score, bank.regrade(question)) for question, score in result.scores.items())
         answered = [score for score in result.scores.values() if score is not None]
         cells = [
             result.pseudonym,
@@ -48,8 +48,8 @@ def results_table(found: Sequence[Result], asked: Iterable[str], bank: Bank) -> 
             _moment(result.started),
             _moment(result.submitted),
             f"{len(answered)}",
-            _number(sum.score),
-            str(sum.maximum),
+            _number(sums.score),
+            str(sums.maximum),
         ]
         for question, regrade in columns:
             score = result.scores.get(question)

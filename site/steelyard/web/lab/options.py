@@ -36,7 +36,7 @@ class DemoError(Exception):
 
 
 @dataclass(frozen=True)
-class Option:
+class DemoOption:
     """One option of a demo, as a form shows it."""
 
     name: str
@@ -59,7 +59,7 @@ class Option:
         return choice
 
 
-def options(script: Path) -> tuple[Option, ...]:
+def options(script: Path) -> tuple[DemoOption, ...]:
     """Return what a page may set of this demo, in the order of its command line. Raises DemoError."""
     try:
         return _ask(script, script.stat().st_mtime_ns)
@@ -68,7 +68,7 @@ def options(script: Path) -> tuple[Option, ...]:
 
 
 @lru_cache(maxsize=64)
-def _ask(script: Path, changed: int) -> tuple[Option, ...]:
+def _ask(script: Path, changed: int) -> tuple[DemoOption, ...]:
     command = [sys.executable, str(script), "--options"]
     try:
         done = subprocess.run(  # noqa: S603
@@ -82,7 +82,7 @@ def _ask(script: Path, changed: int) -> tuple[Option, ...]:
         raise DemoError(f"{script.name} --options: no answer that can be read ({error})") from None
 
 
-def _read(one: dict[str, object]) -> Option:
+def _read(one: dict[str, object]) -> DemoOption:
     default, choices, minimum = one["default"], one["choices"], one["minimum"]
     shown = "" if default in (None, False) else f"{default:g}" if isinstance(default, float) else str(default)
     offered = tuple(map(str, choices)) if isinstance(choices, list) else ()
@@ -91,10 +91,10 @@ def _read(one: dict[str, object]) -> Option:
     kind = one["kind"]
     if kind not in ("flag", "whole", "number", "text"):
         raise ValueError(f"an option of the kind {kind!r}")
-    return Option(str(one["name"]), kind, minimum if isinstance(minimum, int) else None, offered, shown)
+    return DemoOption(str(one["name"]), kind, minimum if isinstance(minimum, int) else None, offered, shown)
 
 
-def arguments(options: Sequence[Option], form: Mapping[str, str]) -> list[str]:
+def arguments(options: Sequence[DemoOption], form: Mapping[str, str]) -> list[str]:
     """Return the words of a command line for a form's values; those that are the demo's own are left out.
 
     Raises OptionError.
@@ -109,7 +109,7 @@ def arguments(options: Sequence[Option], form: Mapping[str, str]) -> list[str]:
     return words
 
 
-def _checked(option: Option, value: str) -> str:
+def _checked(option: DemoOption, value: str) -> str:
     shown = value[:40]
     if option.choices:
         if value not in option.choices:

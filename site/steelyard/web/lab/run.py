@@ -38,7 +38,7 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass
-class Part:
+class RunPart:
     """One of the runs that a demo consists of: a technique with a seed."""
 
     name: str
@@ -64,7 +64,7 @@ class Part:
 
 
 @dataclass
-class Run:
+class DemoRun:
     """A demo that was asked for. Its fields change under the lock of the queue."""
 
     number: int
@@ -74,7 +74,7 @@ class Run:
     state: str = "queued"
     """`queued`, `running`, or one of `ENDED`."""
     message: str | None = None
-    parts: list[Part] = field(default_factory=list)
+    parts: list[RunPart] = field(default_factory=list)
     records: dict[str, Record] = field(default_factory=dict)
     """What it wrote, by the name of the file."""
     version: int = 0
@@ -168,7 +168,7 @@ class Run:
 
     def _hear(self, event: dict[str, Any]) -> None:
         if "plan" in event:
-            self.parts = [Part(name) for name in event["plan"]]
+            self.parts = [RunPart(name) for name in event["plan"]]
             return
         part = self.parts[event["run"]]
         if part.began is None:
@@ -209,7 +209,7 @@ class Run:
         if self.state == "failed" and said.strip():
             _log.error("%s failed; the last that it said:\n%s", self.command, said[-4000:])
 
-    def _write_failure(self, part: Part, how: str) -> None:
+    def _write_failure(self, part: RunPart, how: str) -> None:
         message = f"{how}, while {STAGES.get(part.state, part.state)}"
         part.state, part.message, part.ended = "failed", message, True
         if part.begun is not None:

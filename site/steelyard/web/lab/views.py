@@ -24,7 +24,7 @@ from steelyard.web.lab import ask, guard
 from steelyard.web.lab.options import DemoError, OptionError, arguments, options
 from steelyard.web.lab.panels import asked_techniques, current_lab, locked, run_view
 from steelyard.web.lab.queue import FullError, Lab
-from steelyard.web.lab.run import Run
+from steelyard.web.lab.run import DemoRun
 from steelyard.web.planner import plan
 from steelyard.web.text import technique_texts
 from steelyard.web.text.technique_texts import title
@@ -119,7 +119,7 @@ def events(number: int) -> Response:
     )
 
 
-def _stream(lab: Lab, run: Run) -> Iterator[str]:
+def _stream(lab: Lab, run: DemoRun) -> Iterator[str]:
     """Yield the stream's events. No request, session or database is at hand here."""
     sent: dict[int, int] = {}
     for changed in lab.follow(run):
@@ -141,7 +141,7 @@ def _stream(lab: Lab, run: Run) -> Iterator[str]:
 # ---- helpers ---------------------------------------------------------------------------------------------
 
 
-def _run(number: int) -> Run:
+def _run(number: int) -> DemoRun:
     return current_lab().run(number) or abort(404)
 
 

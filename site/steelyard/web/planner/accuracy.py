@@ -17,7 +17,7 @@ from steelyard.web.text.vocabulary import step_words
 
 
 @dataclass(frozen=True)
-class Trust:
+class Accuracy:
     """How far predictions of a technique lay from what was measured, and on what it was measured."""
 
     summary: Summary
@@ -25,7 +25,7 @@ class Trust:
 
 
 @dataclass(frozen=True)
-class Table:
+class ErrorTable:
     """One device's comparison of predictions with measurements."""
 
     device: Device
@@ -40,23 +40,23 @@ class Table:
     command: str
 
 
-def trust(record: Record, validations: Sequence[Validation]) -> Trust | None:
+def accuracy_of(record: Record, validations: Sequence[Validation]) -> Accuracy | None:
     """Return the error of a record's technique: as measured on a GPU where it was, else on a CPU."""
     for validation in sorted(validations, key=lambda one: one.device.kind != "cuda"):
         if found := summary(row for row in validation.rows if _is_of(row, record)):
-            return Trust(found, validation.device.kind == "cuda")
+            return Accuracy(found, validation.device.kind == "cuda")
     return None
 
 
 @remembered(8)
-def tables(records: Records, language: str) -> tuple[Table, ...]:
+def error_tables(records: Records, language: str) -> tuple[ErrorTable, ...]:
     """Return a table for each device on which predictions were compared with measurements, a GPU's first."""
     found = []
     for one in sorted(records.validations, key=lambda one: one.device.kind != "cuda"):
         groups = [(row_words(rows[0]), rows) for rows in one.by_technique().values()]
         groups.append((_("together"), one.rows))
         found.append(
-            Table(
+            ErrorTable(
                 one.device,
                 sum(row.error() is not None for row in one.rows),
                 one.exact,

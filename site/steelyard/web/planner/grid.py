@@ -11,7 +11,7 @@ from typing import NamedTuple
 from memlab.results.gpu_fit import GIB, Fit, Ranks, fit, smallest_ranks
 from memlab.results.record import Record
 from steelyard.evidence import Group, Records
-from steelyard.evidence.workloads import order
+from steelyard.evidence.workloads import arm_order
 from steelyard.remember import remembered
 from steelyard.web.evidence.labels import labels
 
@@ -28,7 +28,7 @@ class Load(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Cell:
+class Prediction:
     """One prediction, made or failed."""
 
     id: str
@@ -44,11 +44,11 @@ class Cell:
 
 
 @dataclass(frozen=True)
-class Shape:
+class ModelGrid:
     """A model and all that was predicted for it."""
 
     name: str
-    cells: Mapping[tuple[str, Load], Cell]
+    cells: Mapping[tuple[str, Load], Prediction]
     """By the key of the arm (see `arm_key`) and the load."""
 
     @property
@@ -62,7 +62,7 @@ class Shape:
         for (arm, _load), cell in self.cells.items():
             setup = cell.record.setup.model_copy(update=Load(1, 1)._asdict())
             found[arm] = Group({0: (cell.id, cell.record.model_copy(update={"setup": setup}))})
-        return dict(sorted(found.items(), key=lambda item: order(item[1])))
+        return dict(sorted(found.items(), key=lambda item: arm_order(item[1])))
 
     @cached_property
     def loads(self) -> tuple[Load, ...]:
@@ -104,15 +104,15 @@ class Shape:
 
 
 @remembered(1)
-def shapes(records: Records) -> tuple[Shape, ...]:
+def model_grids(records: Records) -> tuple[ModelGrid, ...]:
     """Return every model of the grid, the smallest first."""
-    found: dict[str, dict[tuple[str, Load], Cell]] = {}
-    for id, record in records.predictions.items():
+    found: dict[str, dict[tuple[str, Load], Prediction]] = {}
+    for run_id, record in records.predictions.items():
         if record.setup.rank_index is None:
             load = Load(record.setup.batch, record.setup.seq)
-            found.setdefault(id.split("/")[1], {})[arm_key(record), load] = Cell(id, record)
+            found.setdefault(run_id.split("/")[1], {})[arm_key(record), load] = Prediction(run_id, record)
     return tuple(
-        sorted((Shape(name, cells) for name, cells in found.items()), key=lambda shape: shape.parameters)
+        sorted((ModelGrid(name, cells) for name, cells in found.items()), key=lambda shape: shape.parameters)
     )
 
 

@@ -44,13 +44,13 @@ def show() -> str:
     """Say what is due, and what will be."""
     now = clock.now()
     bank = state().bank
-    all = scheduled()
-    due = [found for found in all if found.is_due(now)]
+    every = scheduled()
+    due = [found for found in every if found.is_due(now)]
     return render_template(
         "review/show.html",
         due=[bank.question(found.question, language()) for found in due],
-        ahead=[(days, sum(found.is_due(now + timedelta(days=days)) for found in all)) for days in AHEAD],
-        following=next((found for found in all if not found.is_due(now)), None),
+        ahead=[(days, sum(found.is_due(now + timedelta(days=days)) for found in every)) for days in AHEAD],
+        following=next((found for found in every if not found.is_due(now)), None),
     )
 
 
@@ -60,7 +60,7 @@ def next_due() -> Response:
     found = next(iter(due(clock.now())), None)
     if found is None:
         return redirect(url_for(".show"))
-    return redirect(url_for("questions.show", id=found.question, mode="review"))
+    return redirect(url_for("questions.show", question_id=found.question, mode="review"))
 
 
 @bp.post("/review/take-back")

@@ -190,7 +190,7 @@ class _Renderer(RendererHTML):
         return link if verdict is None else link.replace("<a ", f'<a class="{_OURS}claim" ', 1)
 
     def link_close(self, tokens: Sequence[Token], idx: int, options: Any, env: Any) -> str:
-        return "</a>" + env.pop("closing", "")
+        return f"</a>{env.pop('closing', '')}"
 
     def image(self, tokens: Sequence[Token], idx: int, options: Any, env: Any) -> str:
         token = tokens[idx]

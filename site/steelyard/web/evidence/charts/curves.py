@@ -17,8 +17,8 @@ from flask_babel import gettext as _
 
 from memlab.results.record import LOSS_WINDOW, Learning
 from steelyard.evidence import Group, tuned
-from steelyard.evidence.workloads import Work
-from steelyard.web.evidence.charts.draw import WIDTH, Chart, Key, Row, headed, picture
+from steelyard.evidence.workloads import Workload
+from steelyard.web.evidence.charts.draw import WIDTH, Chart, ChartRow, LegendEntry, headed, picture
 from steelyard.web.evidence.labels import labels
 from steelyard.web.evidence.medians import HELD_OUT, STEP, cell, median, ranged
 from steelyard.web.text import numbers
@@ -96,7 +96,7 @@ def smoothed(learning: Learning) -> list[float]:
     return [loss for step in steps if (loss := learning.loss_after(step)) is not None]
 
 
-def curves(work: Work) -> tuple[Curve, ...]:
+def curves(work: Workload) -> tuple[Curve, ...]:
     """Return a curve for each arm of a work, at the learning rate that suits it (`evidence.tuned`)."""
     if work.first.setup.steps < LEAST_STEPS:
         return ()
@@ -165,7 +165,7 @@ def curves_chart(shown: Sequence[Curve], prefix: str, bold: str | None = None) -
     summary = _("Training loss against tokens and against seconds. %(arms)s.", arms=_ends(shown))
     return Chart(
         picture({"data": {"values": values}, "spacing": 16, "vconcat": panels}, prefix, summary),
-        tuple(Key(_colour(index), curve.label) for index, curve in enumerate(shown)),
+        tuple(LegendEntry(_colour(index), curve.label) for index, curve in enumerate(shown)),
         _columns(shown),
         _rows(shown),
     )
@@ -203,7 +203,7 @@ def _quickest(shown: Sequence[Curve]) -> float | None:
     return min(ends) if len(ends) == len(shown) else None
 
 
-def _rows(shown: Sequence[Curve]) -> tuple[Row, ...]:
+def _rows(shown: Sequence[Curve]) -> tuple[ChartRow, ...]:
     goal, quickest = _goal(shown), _quickest(shown)
     rows = []
     for index, curve in enumerate(shown):
@@ -220,7 +220,7 @@ def _rows(shown: Sequence[Curve]) -> tuple[Row, ...]:
         if goal and len(shown) > 1:
             reached = curve.steps_to(goal)
             cells.append(_("not reached") if reached is None else numbers.count(reached))
-        rows.append(Row(curve.label, tuple(cells), _colour(index)))
+        rows.append(ChartRow(curve.label, tuple(cells), _colour(index)))
     return tuple(rows)
 
 
@@ -236,7 +236,7 @@ class Rates:
     """An arm's name, and for each rate the loss and whether it is the arm's lowest."""
 
 
-def rates(work: Work) -> Rates | None:
+def rates(work: Workload) -> Rates | None:
     """Return the held-out loss at seed 0 of each arm at each rate; None where nothing was varied."""
     arms: dict[str, list[Group]] = {}
     for group in work.groups:
