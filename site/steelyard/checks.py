@@ -28,20 +28,20 @@ _TAG = re.compile(r"</?([A-Za-z][A-Za-z0-9-]*)")
 
 def check(bank: Bank, records: Records) -> tuple[Problem, ...]:
     """Return every problem of the bank, those of single files included, by file and line."""
-    found = list(bank.problems)
+    problems = list(bank.problems)
     spoken = {language for edition in bank.questions.values() for language in edition}
     for question_id, edition in bank.questions.items():
         for question in edition.values():
-            found += _question(bank, question)
-        found += _judged(edition.values(), records)
+            problems += _question(bank, question)
+        problems += _judged(edition.values(), records)
         for language in sorted(spoken - edition.keys()):
             if question_id not in bank.broken:
                 first = edition.first
                 message = f"the question is missing in {language}, which other questions have"
-                found.append(Problem(first.path, 1, 1, "W204", message))
-    found += _repeated(bank)
-    found += _patterns(bank)
-    return tuple(sorted(set(found)))
+                problems.append(Problem(first.path, 1, 1, "W204", message))
+    problems += _repeated(bank)
+    problems += _patterns(bank)
+    return tuple(sorted(set(problems)))
 
 
 def contradictions(bank: Bank, records: Records) -> tuple[Problem, ...]:
@@ -61,10 +61,12 @@ def _question(bank: Bank, question: Question) -> Iterator[Problem]:
         yield from _halves(question, claim)
         for test in claim.tests:
             yield from _test(question, test)
-    told = [part.text for part in question.explanation]
+    explained = [part.text for part in question.explanation]
     asked = [question.stem, *(choice.text for choice in question.choices)]
-    quoted_feedback = [c.feedback for c in question.choices if c.feedback and c.feedback not in told]
-    for text, column in [(text, True) for text in told] + [(text, False) for text in asked + quoted_feedback]:
+    quoted_feedback = [c.feedback for c in question.choices if c.feedback and c.feedback not in explained]
+    for text, column in [(text, True) for text in explained] + [
+        (text, False) for text in asked + quoted_feedback
+    ]:
         for mention in scan(text).mentions:
             if reason := _mention(bank, question, mention, claims):
                 yield Problem(question.path, mention.line, mention.column if column else 1, *reason)
@@ -83,7 +85,7 @@ def _unknown_technique(question: Question, line: int, technique: object) -> Prob
 
 
 def _halves(question: Question, claim: Claim) -> Iterator[Problem]:
-    """What holds only for something has to say for what, and to test both that and the rest."""
+    """Check that a claim which holds only for something says for what, and tests both that and the rest."""
     if claim.verdict != "holds-only-for":
         return
     if claim.only_for is None:
@@ -185,7 +187,7 @@ def _repeated(bank: Bank) -> Iterator[Problem]:
 
 
 def _patterns(bank: Bank) -> Iterator[Problem]:
-    """Look for what lets a learner guess, in each quiz and in the bank as a whole."""
+    """Report patterns of keys that let a learner guess, in each quiz and in the whole bank."""
     groups = {f"quiz {slug}": quiz.questions for slug, quiz in bank.quizzes.items()}
     if len(groups) > 1:
         groups["the bank"] = tuple(bank.questions)

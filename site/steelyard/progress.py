@@ -1,4 +1,4 @@
-"""How a learner gets on: scores by technique over the weeks, and how far guesses lie off. Pure functions."""
+"""A learner's progress: scores by technique and week, and the errors of guesses. Pure functions."""
 
 from __future__ import annotations
 
@@ -93,14 +93,14 @@ def by_technique(
     for answer in answers:
         first.setdefault(answer.question, answer)
         latest[answer.question] = answer
-    found: dict[str, TechniqueProgress] = {}
+    by_name: dict[str, TechniqueProgress] = {}
     for question, answer in first.items():
         for name in techniques(question):
-            technique = found.setdefault(name, TechniqueProgress(name))
+            technique = by_name.setdefault(name, TechniqueProgress(name))
             technique.first.add(answer.score)
             technique.latest.add(latest[question].score)
             technique.weeks.setdefault(monday(answer.answered), ScoreSum()).add(answer.score)
-    return tuple(found[name] for name in sorted(found, key=place))
+    return tuple(by_name[name] for name in sorted(by_name, key=place))
 
 
 def weeks(techniques: Iterable[TechniqueProgress], most: int) -> list[date]:

@@ -58,5 +58,7 @@ def schedule(answers: Iterable[GivenAnswer]) -> list[Scheduled]:
         card = cards.get(answer.question) or Card(card_id=0, due=moment)
         rating = Rating.Good if answer.right else Rating.Again
         cards[answer.question], _ = _SCHEDULER.review_card(card, rating, moment)
-    found = [Scheduled(question, card.due, card.last_review or card.due) for question, card in cards.items()]
-    return sorted(found, key=lambda scheduled: (scheduled.due, scheduled.question))
+    scheduled = [
+        Scheduled(question, card.due, card.last_review or card.due) for question, card in cards.items()
+    ]
+    return sorted(scheduled, key=lambda each: (each.due, each.question))

@@ -28,6 +28,8 @@ _Merged = dict[str, tuple[tuple[Parsed, ...], tuple[Edition, list[Problem]]]]
 
 @dataclass(frozen=True)
 class QuestionFile:
+    """A Markdown file of the bank's folder, with what tells whether it has changed."""
+
     path: str
     name: str
     """The path below the bank's folder, with slashes."""

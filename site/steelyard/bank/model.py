@@ -42,6 +42,8 @@ class Text:
 
 @dataclass(frozen=True)
 class Choice:
+    """One choice of a question."""
+
     letter: str
     """`A`, `B`, …"""
     text: Text

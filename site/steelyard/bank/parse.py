@@ -157,6 +157,8 @@ class _Found:
 
 
 class SourceFile:
+    """The lines of a question file while they are read; problems go to its report."""
+
     def __init__(self, lines: list[str], report: Report) -> None:
         self.lines = lines
         self.report = report
@@ -174,9 +176,9 @@ class SourceFile:
         self.find_sections(block.body if block else 0)
         language = language or self.language()
         self.check_sections(language)
-        found = self.read_choices()
-        key, answer_line = self.key(found, matter)
-        parts = self.explanation(found)
+        entries = self.read_choices()
+        key, answer_line = self.key(entries, matter)
+        parts = self.explanation(entries)
         problems = tuple(sorted(self.report.problems, key=lambda problem: (problem.line, problem.column)))
         given = frozenset(matter.model_fields_set) if matter else frozenset()
         if self.report.has_errors or matter is None or self.title is None:
@@ -197,7 +199,7 @@ class SourceFile:
                     choice.letter in key,
                     self.linked(choice.feedback) if choice.feedback else feedback.get(choice.letter),
                 )
-                for choice in found
+                for choice in entries
             ),
             explanation=tuple(parts),
             type=kind,
@@ -283,13 +285,13 @@ class SourceFile:
             self.report(line + 1, 1, "E007", "the title is empty")
         self.title = self.title or title
 
-    def add(self, section: Section, found: _Found) -> None:
+    def add(self, section: Section, span: _Found) -> None:
         if section in self.sections:
             first = self.sections[section].heading + 1
             message = f"a second section {quoted(section)}; the first is on line {first}"
-            self.report(found.heading + 1, 1, "E008", message)
+            self.report(span.heading + 1, 1, "E008", message)
         else:
-            self.sections[section] = found
+            self.sections[section] = span
 
     def language(self) -> str:
         return max(HEADINGS, key=self.languages.count) if self.languages else next(iter(HEADINGS))
@@ -299,23 +301,23 @@ class SourceFile:
             self.report(1, 1, "E007", 'the title is missing: write "# …"')
         tasks = "choices" in self.sections and self.has_tasks()
         for section in SECTIONS:
-            found = self.sections.get(section)
-            if found is None:
+            span = self.sections.get(section)
+            if span is None:
                 if not (tasks and section == "answer"):
                     message = f'the section "{heading(section, language)}" is missing'
                     self.report(self.last, 1, "E007", message)
-            elif section in ("question", "explanation") and not self.has_text(found):
-                self.report(found.heading + 1, 1, "E007", f"the section {quoted(section)} is empty")
+            elif section in ("question", "explanation") and not self.has_text(span):
+                self.report(span.heading + 1, 1, "E007", f"the section {quoted(section)} is empty")
 
-    def has_text(self, found: _Found) -> bool:
-        return any(line.strip() for line in self.lines[found.begin : found.end])
+    def has_text(self, span: _Found) -> bool:
+        return any(line.strip() for line in self.lines[span.begin : span.end])
 
     def has_tasks(self) -> bool:
         return any(choices.is_task(line) for line in self.lines_of("choices"))
 
     def lines_of(self, section: Section) -> Sequence[str]:
-        found = self.sections[section]
-        return self.lines[found.begin : found.end]
+        span = self.sections[section]
+        return self.lines[span.begin : span.end]
 
     # ---- choices and key --------------------------------------------------------------------------------
 
@@ -325,22 +327,22 @@ class SourceFile:
             return []
         return choices.read(self.lines, section.begin, section.end, section.tokens, self.report)
 
-    def key(self, found: Sequence[choices.Found], matter: FrontMatter | None) -> tuple[frozenset[str], int]:
+    def key(self, entries: Sequence[choices.Found], matter: FrontMatter | None) -> tuple[frozenset[str], int]:
         """Return the letters of the right choices and the line that gives them."""
         section = self.sections.get("answer")
-        tasks = any(choice.ticked is not None for choice in found)
+        tasks = any(choice.ticked is not None for choice in entries)
         if tasks and section:
             message = "a task list ticks the right choices itself: delete this section"
             self.report(section.heading + 1, 1, "E014", message)
             return frozenset(), section.heading + 1
         if tasks:
-            letters = frozenset(choice.letter for choice in found if choice.ticked)
+            letters = frozenset(choice.letter for choice in entries if choice.ticked)
             line = self.sections["choices"].heading + 1
             column = 1
             if not letters:
                 self.report(line, 1, "E011", 'no choice is ticked: write "- [x]" before each right one')
-        elif section and found:
-            texts = {choice.letter: choice.text.source.partition("\n")[0] for choice in found}
+        elif section and entries:
+            texts = {choice.letter: choice.text.source.partition("\n")[0] for choice in entries}
             named = answer.read(self.lines_of("answer"), section.begin + 1, texts, self.report)
             if named is None:
                 return frozenset(), section.heading + 1
@@ -354,12 +356,12 @@ class SourceFile:
 
     # ---- explanation ------------------------------------------------------------------------------------
 
-    def explanation(self, found: Sequence[choices.Found]) -> list[Part]:
+    def explanation(self, entries: Sequence[choices.Found]) -> list[Part]:
         section = self.sections.get("explanation")
         if section is None:
             return []
-        letters = {choice.letter for choice in found}
-        has_feedback = {choice.letter for choice in found if choice.feedback}
+        letters = {choice.letter for choice in entries}
+        has_feedback = {choice.letter for choice in entries if choice.feedback}
         parts: list[Part] = []
         letter, level, begin = None, 0, section.begin
         for i, token in enumerate(section.tokens):

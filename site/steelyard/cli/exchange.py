@@ -48,25 +48,25 @@ def export_(name: str, target: str, lang: str, out: Path | None, questions: Path
     bank = load(questions or chosen.questions)
     title, ids = _wanted(bank, name, lang)
     records = evidence.load(chosen.results)
-    told: dict[str, None] = {}  # what gets lost: in order, and each once
+    notes: dict[str, None] = {}  # what gets lost: in order, and each once
     items: list[Item] = []
     for question_id in ids:
         question = bank.questions[question_id].get(lang)
         if question is None:
-            told[f"{question_id}: left out: the question is missing in {lang}"] = None
+            notes[f"{question_id}: left out: the question is missing in {lang}"] = None
         else:
             items.append(
-                item(question, records, bank.root, _PICTURES[target], partial(_tell, told, question_id))
+                item(question, records, bank.root, _PICTURES[target], partial(_tell, notes, question_id))
             )
         if question and question.regrade:
-            _tell(told, question_id, f"no other system knows regrade: {question.regrade}")
+            _tell(notes, question_id, f"no other system knows regrade: {question.regrade}")
     quiz = bank.quizzes.get(slug_of(ids[0]))
     if quiz and quiz.exam != Exam():
-        _tell(told, quiz.slug, "an exam's options (minutes, opens, closes) are not exported: set them there")
+        _tell(notes, quiz.slug, "an exam's options (minutes, opens, closes) are not exported: set them there")
     if not items:
         raise click.ClickException(f'"{printable(name)}" has no question in {lang}')
-    data = _written(target, items, title, lambda about, message: _tell(told, about.id, message))
-    for line in told:
+    data = _written(target, items, title, lambda about, message: _tell(notes, about.id, message))
+    for line in notes:
         click.echo(printable(line), err=True)
     if out is None:
         click.echo(data, nl=False)
@@ -85,8 +85,8 @@ def _written(target: str, items: Sequence[Item], title: str, tell: Callable[[Ite
     return qti.write(items, title, tell)
 
 
-def _tell(told: dict[str, None], question_id: str, message: str) -> None:
-    told[f"{question_id}: {message}"] = None
+def _tell(notes: dict[str, None], question_id: str, message: str) -> None:
+    notes[f"{question_id}: {message}"] = None
 
 
 def _wanted(bank: Bank, name: str, lang: str) -> tuple[str, tuple[str, ...]]:

@@ -49,18 +49,18 @@ def differences(
     ]
     chosen = named & {*differing}
     for name in differing:
-        one = Difference(name, getattr(a.setup, name), getattr(b.setup, name))
-        (allowed if name in named or _follows(one, a, b, chosen) else refused).append(one)
+        difference = Difference(name, getattr(a.setup, name), getattr(b.setup, name))
+        (allowed if name in named or _follows(difference, a, b, chosen) else refused).append(difference)
     return tuple(allowed), tuple(refused)
 
 
-def _follows(one: Difference, a: Record, b: Record, chosen: set[str]) -> bool:
+def _follows(difference: Difference, a: Record, b: Record, chosen: set[str]) -> bool:
     """Say whether a difference comes with the technique or step, or with a field that the test chose."""
-    name = one.field
+    name = difference.field
     steps = a.setup.step != b.setup.step
     if (a.technique != b.technique or steps) and (
         name == "base_dtype"
-        or (name in TECHNIQUE_FIELDS and None in (one.of, one.against))
+        or (name in TECHNIQUE_FIELDS and None in (difference.of, difference.against))
         or (steps and name in _OF_STEPS)
     ):
         return True

@@ -60,10 +60,10 @@ def metric(record: Record, path: str) -> float | None:
 
 def _gpus(record: Record, gpu_bytes: int) -> int | None:
     try:
-        found = smallest_ranks(record, gpu_bytes)
+        fewest = smallest_ranks(record, gpu_bytes)
     except ValueError:  # not in four bits, or no shape whose layers the lab knows
         return None
-    return found.ranks if found else None
+    return fewest.ranks if fewest else None
 
 
 @dataclass(frozen=True)

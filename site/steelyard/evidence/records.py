@@ -34,7 +34,7 @@ SELECTORS = frozenset({"technique", "mode", "device"} | set(Setup.model_fields) 
 MAX_RECORD_BYTES = 4 * 1024**2
 
 LARGEST = 2**63
-"""No measurement comes near it, and reckoning with what lies beyond may overflow."""
+"""Upper bound for any number in a record; larger values are rejected, since later arithmetic may overflow."""
 
 Table = TypeVar("Table", bound=BaseModel)
 
@@ -98,10 +98,10 @@ class Records:
     @cached_property
     def by_technique(self) -> Mapping[str, tuple[Group, ...]]:
         """The groups of each technique, in their order."""
-        found: dict[str, list[Group]] = {}
+        by_name: dict[str, list[Group]] = {}
         for group in self.groups:
-            found.setdefault(group.first.technique, []).append(group)
-        return {technique: tuple(groups) for technique, groups in found.items()}
+            by_name.setdefault(group.first.technique, []).append(group)
+        return {technique: tuple(groups) for technique, groups in by_name.items()}
 
     @cached_property
     def predicted(self) -> Records:
@@ -170,7 +170,7 @@ def _read(path: Path) -> Record:
 
 
 def _predictions(folder: Path) -> tuple[dict[str, Record], list[Problem]]:
-    found: dict[str, Record] = {}
+    by_id: dict[str, Record] = {}
     problems: list[Problem] = []
     for path in sorted((folder / PREDICTIONS).glob("*.jsonl")):
         name = path.relative_to(folder)
@@ -187,8 +187,8 @@ def _predictions(folder: Path) -> tuple[dict[str, Record], list[Problem]]:
             except ValueError as error:
                 problems.append(_problem(name, number, error))
             else:
-                found[f"{name.with_suffix('').as_posix()}/{record.slug}"] = record
-    return found, problems
+                by_id[f"{name.with_suffix('').as_posix()}/{record.slug}"] = record
+    return by_id, problems
 
 
 def _tables(folder: Path, kind: type[Table], thing: str) -> tuple[tuple[Table, ...], list[Problem]]:

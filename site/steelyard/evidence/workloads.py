@@ -73,10 +73,10 @@ class Workload:
 @remembered(1)
 def workloads(records: Records) -> tuple[Workload, ...]:
     """Return every work: on a GPU first, and there the one first in which most techniques were measured."""
-    found: dict[str, list[Group]] = {}
+    by_setting: dict[str, list[Group]] = {}
     for group in records.groups:
-        found.setdefault(repr(_setting(group.first)), []).append(group)
-    made = [Workload(tuple(sorted(groups, key=arm_order))) for groups in found.values()]
+        by_setting.setdefault(repr(_setting(group.first)), []).append(group)
+    made = [Workload(tuple(sorted(groups, key=arm_order))) for groups in by_setting.values()]
     return tuple(
         sorted(made, key=lambda w: (DEVICES.index(w.first.device.kind), -len(w.techniques), -len(w.groups)))
     )

@@ -101,7 +101,7 @@ class ImportPlan:
 
     def _pictures(self, item: Item, name: str, note: Note) -> dict[str, str]:
         """Return for each picture's address the name of its file."""
-        found: dict[str, str] = {}
+        pictures: dict[str, str] = {}
         for key in item.pictures:
             suffix = PurePosixPath(key).suffix.lower()
             if suffix not in IMAGE_TYPES:
@@ -109,10 +109,10 @@ class ImportPlan:
                 continue
             stem = _slug(PurePosixPath(key).stem) or "picture"
             file = f"{name}-{stem}{suffix}" if not stem.startswith(name) else f"{stem}{suffix}"
-            while file in found.values() or file in self.files:
+            while file in pictures.values() or file in self.files:
                 file = f"{PurePosixPath(file).stem}x{suffix}"
-            found[PLUGINFILE + key] = file
-        return found
+            pictures[PLUGINFILE + key] = file
+        return pictures
 
 
 def question_file(item: Item, language: str, pictures: Mapping[str, str], note: Callable[[str], None]) -> str:
@@ -138,17 +138,17 @@ def question_file(item: Item, language: str, pictures: Mapping[str, str], note: 
         lines.append(f"{letter}. {text}" if _begins_with_words(text) else f"{letter}.\n\n{text}")
     key = ", ".join(letter for letter, option in zip(letters, item.options, strict=True) if option.correct)
     lines += [heading("answer", language), key, heading("explanation", language)]
-    told = [
+    feedback_parts = [
         (letter, option.feedback)
         for letter, option in zip(letters, item.options, strict=True)
         if option.feedback
     ]
     general = markdown(item.explanation)
-    if not general and not told:
+    if not general and not feedback_parts:
         general = WORDS[language].no_explanation
         about("it has no explanation: write one")
     lines += [general] if general else []
-    for letter, feedback in told:
+    for letter, feedback in feedback_parts:
         if text := markdown(feedback, level=4):
             lines += [f"### {letter}", text]
     return "\n\n".join(lines) + "\n"
@@ -156,10 +156,10 @@ def question_file(item: Item, language: str, pictures: Mapping[str, str], note: 
 
 def _spelled(pictures: Mapping[str, str]) -> dict[str, str]:
     """Return the addresses as texts may spell them: a name with a space is written with `%20`."""
-    found = dict(pictures)
+    spelled = dict(pictures)
     for address, file in pictures.items():
-        found[PLUGINFILE + quote(address.removeprefix(PLUGINFILE))] = file
-    return found
+        spelled[PLUGINFILE + quote(address.removeprefix(PLUGINFILE))] = file
+    return spelled
 
 
 def _begins_with_words(markdown: str) -> bool:

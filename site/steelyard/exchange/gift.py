@@ -200,9 +200,9 @@ class _Block:
             self.reading.error(self.line(begin), 'before the first choice stands text without "=" or "~"')
             return
         text_format, stem = _format(stem, "moodle")
-        found = []
+        weighted = []
         for at, stop in zip(markers, [*markers[1:], answers], strict=True):
-            found.append(self.choice(at, stop, text_format))
+            weighted.append(self.choice(at, stop, text_format))
         single = any(self.marks[at] == "=" for at in markers)
         explanation = self.text[general + 4 : end] if general >= 0 else ""
         names = [match for comment in self.comments for match in _TAG.findall(comment)]
@@ -212,14 +212,14 @@ class _Block:
                 id=next((value for kind, value in names if kind == "id"), "").replace("\\]", "]").strip(),
                 title=title,
                 stem=to_html(stem, text_format),
-                options=tuple(Option(html, weight > 0, feedback) for html, weight, feedback in found),
+                options=tuple(Option(html, weight > 0, feedback) for html, weight, feedback in weighted),
                 explanation=to_html(*reversed(_format(explanation, text_format))),
                 single=single,
                 scoring="all-or-nothing",
                 tags=tuple(value.replace("\\]", "]").strip() for kind, value in names if kind == "tag"),
                 line=line,
             ),
-            [weight for _, weight, _ in found],
+            [weight for _, weight, _ in weighted],
         )
 
     def choice(self, at: int, stop: int, text_format: str) -> tuple[str, float, str]:
@@ -230,11 +230,11 @@ class _Block:
             weight, begin = float(match[1]), match.end()
         feedback = self.marks.find("#", begin, stop)
         words = self.text[begin : stop if feedback < 0 else feedback]
-        told = self.text[feedback + 1 : stop] if feedback >= 0 else ""
+        feedback_text = self.text[feedback + 1 : stop] if feedback >= 0 else ""
         return (
             to_html(*reversed(_format(words, text_format))),
             weight,
-            to_html(*reversed(_format(told, text_format))),
+            to_html(*reversed(_format(feedback_text, text_format))),
         )
 
 

@@ -56,10 +56,10 @@ def add(reading: Reading, item: Item, percent: Sequence[float]) -> None:
     scoring = scoring_of(percent, item.single, right)
     if scoring is None:
         scoring = default_scoring(sum(right))
-        told = ", ".join(
+        listed = ", ".join(
             f"{letter} {value:g} %" for letter, value in zip(ascii_uppercase, percent, strict=False)
         )
-        reading.note(item.line, f"question{name}: no rule scores {told}; scoring is {scoring} instead")
+        reading.note(item.line, f"question{name}: no rule scores {listed}; scoring is {scoring} instead")
     options = tuple(
         replace(option, correct=correct) for option, correct in zip(item.options, right, strict=True)
     )

@@ -214,7 +214,7 @@ def attempt_summaries(session: Session, learner: str) -> list[AttemptSummary]:
 
 def scores(session: Session, learner: str, questions: Collection[str]) -> dict[str, list[tuple[str, float]]]:
     """Return how this learner's answers to some questions were graded: attempt → questions with scores."""
-    found: dict[str, list[tuple[str, float]]] = {}
+    by_attempt: dict[str, list[tuple[str, float]]] = {}
     if questions:
         statement = (
             sa.select(Answer.attempt, Answer.question, Answer.score)
@@ -222,8 +222,8 @@ def scores(session: Session, learner: str, questions: Collection[str]) -> dict[s
             .where(Attempt.learner == learner, Answer.question.in_(questions))
         )
         for row in session.execute(statement):
-            found.setdefault(row.attempt, []).append((row.question, row.score))
-    return found
+            by_attempt.setdefault(row.attempt, []).append((row.question, row.score))
+    return by_attempt
 
 
 _ID = re.compile("[0-9a-f]{32}")

@@ -119,6 +119,7 @@ def join(session: Session, *, code: str, learner: str, pseudonym: str, now: date
 
 
 def leave(session: Session, *, code: str, learner: str) -> None:
+    """Remove a learner from a class, if they are in it."""
     session.execute(
         sa.delete(Member).where(Member.class_code == code, Member.learner == learner),
         execution_options=_BLIND,

@@ -26,6 +26,8 @@ NAME = re.compile(r"[a-z0-9][a-z0-9._@-]{0,59}")
 
 @dataclass(frozen=True)
 class Listed:
+    """An instructor as the command line lists them."""
+
     name: str
     created: datetime
     classes: int
@@ -94,6 +96,7 @@ def logged_in(session: Session, digest: str, now: datetime) -> str | None:
 
 
 def remove_login(session: Session, digest: str) -> None:
+    """Delete a login by the digest of its token, if there is one."""
     session.execute(sa.delete(Login).where(Login.digest == digest), execution_options=_BLIND)
 
 

@@ -36,7 +36,7 @@ class Result:
 
     pseudonym: str
     number: int
-    """The how manieth at this quiz, from 1."""
+    """Which of the learner's attempts at this quiz, from 1."""
     mode: str
     started: datetime
     submitted: datetime | None
@@ -96,10 +96,10 @@ def versions(session: Session, digests: Collection[str]) -> dict[str, list[Editi
         .where(Version.digest.in_(digests))
         .order_by(Version.created.desc(), Version.digest)
     )
-    found: dict[str, list[Edition]] = {}
+    by_question: dict[str, list[Edition]] = {}
     for row in session.execute(statement):
-        found.setdefault(row.question, []).append(Edition.from_json(row.content))
-    return found
+        by_question.setdefault(row.question, []).append(Edition.from_json(row.content))
+    return by_question
 
 
 def results(session: Session, class_code: str, quiz: str) -> list[Result]:
@@ -121,16 +121,16 @@ def results(session: Session, class_code: str, quiz: str) -> list[Result]:
         .where(Member.class_code == class_code, Attempt.quiz == quiz, _TOLD)
         .order_by(Member.pseudonym, Attempt.started, Attempt.id, Item.position)
     )
-    found: dict[str, Result] = {}
+    by_attempt: dict[str, Result] = {}
     numbers: dict[str, int] = {}
     for row in session.execute(statement):
-        if row.id not in found:
+        if row.id not in by_attempt:
             numbers[row.pseudonym] = numbers.get(row.pseudonym, 0) + 1
-            found[row.id] = Result(
+            by_attempt[row.id] = Result(
                 row.pseudonym, numbers[row.pseudonym], row.mode, row.started, row.submitted, {}
             )
-        found[row.id].scores[row.question] = row.score  # type: ignore[index]
-    return list(found.values())
+        by_attempt[row.id].scores[row.question] = row.score  # type: ignore[index]
+    return list(by_attempt.values())
 
 
 def attempts_by_quiz(session: Session, class_code: str | None = None) -> dict[str, int]:

@@ -32,11 +32,11 @@ def given(session: Session, learner: str) -> list[GivenAnswer]:
 def reviewed(session: Session, attempt: str, learner: str) -> Reviewed | None:
     """Return where the answer of this learner's review stands; None when there is no such answer."""
     own = {"learner": learner}
-    found = session.execute(_REVIEW.where(Attempt.id == attempt), own).first()
-    if found is None:
+    row = session.execute(_REVIEW.where(Attempt.id == attempt), own).first()
+    if row is None:
         return None
     latest = session.scalar(_REVIEW.where(Undo.answer.is_(None)).order_by(Answer.id.desc()).limit(1), own)
-    return Reviewed(found.id, found.answer is not None, found.id == latest)
+    return Reviewed(row.id, row.answer is not None, row.id == latest)
 
 
 def take_back(session: Session, answer: int, now: datetime) -> None:

@@ -26,7 +26,7 @@ bp = Blueprint("home", __name__)
 
 @bp.get("/")
 def index() -> str:
-    """Say what this is, offer the quizzes, and show what the techniques save."""
+    """Show what the site is, the quizzes, and what the techniques save."""
     bank = state().bank
     saved = savings()
     quizzes = [quiz for quiz in bank.quizzes.values() if quiz.questions]
@@ -70,5 +70,5 @@ def _map_row(saving: Saving) -> MapRow:
 
 @remembered(1, by="identity")
 def _problems(records: Records, bank: Bank) -> tuple[Problem, ...]:
-    """Return what the owner of the files has to mend: what cannot be read, and what the evidence refutes."""
+    """Return the problems to fix: files that cannot be read, and claims that the evidence contradicts."""
     return tuple(sorted({*bank.problems, *contradictions(bank, records)}))

@@ -1,4 +1,4 @@
-"""Who is answering: an anonymous learner, known by a signed cookie, written down with their first answer."""
+"""Who a request comes from: an anonymous learner, known by a signed cookie, stored with the first answer."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ def learner_id() -> str:
     if _KEY not in session:
         session[_KEY] = secrets.token_hex(16)
         session.permanent = True
-    found: str = session[_KEY]
-    return found
+    learner: str = session[_KEY]
+    return learner
 
 
 def known_learner() -> str | None:
@@ -110,6 +110,8 @@ def _recounted(summary: store.AttemptSummary, scores: Iterable[tuple[str, float]
 
 
 def init_app(app: Flask) -> None:
+    """Keep the session's note of its learner true, and answer those who were deleted meanwhile."""
+
     @app.errorhandler(IntegrityError)
     def left_meanwhile(error: IntegrityError) -> tuple[str, int]:
         """Tell somebody whose rows were deleted from another device while they sent something."""

@@ -60,15 +60,15 @@ class Comparison:
 
 @bp.get("/compare")
 def show() -> str:
-    """Compare the arms of one work. What the address asks for in vain is answered by the first there is."""
+    """Compare the arms of one work. Unknown query values fall back to the first option."""
     records = state().records  # once: they may be read anew at any moment
-    found = workloads(records)
-    devices = {_device(work): work.first.device for work in found}
-    asked = next((work for work in found if work.key == request.args.get("setup")), None)
+    works = workloads(records)
+    devices = {_device(work): work.first.device for work in works}
+    asked = next((work for work in works if work.key == request.args.get("setup")), None)
     device = request.args.get("device")
     if device not in devices:
         device = _device(asked) if asked else next(iter(devices), None)
-    there = [work for work in found if _device(work) == device]
+    there = [work for work in works if _device(work) == device]
     work = asked if asked in there else next(iter(there), None)
     offered = _metrics(work) if work else ()
     metric = request.args.get("metric")
@@ -86,11 +86,11 @@ def show() -> str:
 
 @remembered(32)
 def _compared(records: Records, key: str, metric: str, language: str) -> Comparison:
-    found = workloads(records)
-    work = next(work for work in found if work.key == key)
+    works = workloads(records)
+    work = next(work for work in works if work.key == key)
     shown = [group for group, _rates in tuned(work.groups)]
     others = sorted(
-        ((other, workload_differences(work, other)) for other in found if other is not work),
+        ((other, workload_differences(work, other)) for other in works if other is not work),
         key=lambda pair: len(pair[1]),
     )
     return Comparison(

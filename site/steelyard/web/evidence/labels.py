@@ -48,18 +48,18 @@ def _label(group: Group, alike: Sequence[Group]) -> str:
         telling = ["stage", *(field for field in telling if field not in ("stage", "ranks"))]
     if "rank" in telling and len({other.first.setup.scale for other in alike}) == 1:
         telling = [field for field in telling if field != "alpha"]  # it goes with the rank
-    told = [field for field in _TOLD if field in telling]
-    told += [field for field in telling if field not in _TOLD]
+    fields = [field for field in _TOLD if field in telling]
+    fields += [field for field in telling if field not in _TOLD]
     name = plain_label(group)
-    for detail in filter(None, (_told(setup, field) for field in told)):
+    for detail in filter(None, (_told(setup, field) for field in fields)):
         name = _("%(name)s, %(detail)s", name=name, detail=detail)
     return name
 
 
 def arm_words(setup: Setup) -> str:
     """Return all that tells an arm apart within its work, for the page of one run."""
-    told = [_told(setup, field) for field in _TOLD]
-    return " · ".join(filter(None, [*told, rank_words(setup)]))
+    details = [_told(setup, field) for field in _TOLD]
+    return " · ".join(filter(None, [*details, rank_words(setup)]))
 
 
 def rank_words(setup: Setup) -> str | None:

@@ -1,4 +1,4 @@
-"""What repeats measured, as a table's cell: the median and how far they lay apart."""
+"""The median over repeats with its spread, as numbers and as the text of a table's cell."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ HELD_OUT = "learning.eval_loss_after"
 
 def values(group: Group, path: str) -> list[float]:
     """Return a number of the records, of every repeat that has it."""
-    found = (metric(record, path) for _id, record in group.runs.values())
-    return [value for value in found if value is not None]
+    measured = (metric(record, path) for _id, record in group.runs.values())
+    return [value for value in measured if value is not None]
 
 
 def median(group: Group, path: str) -> float | None:
     """Return the median over the repeats; None if none has the number."""
-    found = values(group, path)
-    return statistics.median(found) if found else None
+    measured = values(group, path)
+    return statistics.median(measured) if measured else None
 
 
 def spread(group: Group, path: str) -> tuple[float, float] | None:
     """Return the least and the most of the repeats; None if none has the number."""
     # Steps of one run lie further apart than runs do, so the spread of a time is theirs.
     ends = ("speed.step_seconds.min", "speed.step_seconds.max") if path == STEP else (path,)
-    found = [value for end in ends for value in values(group, end)]
-    return (min(found), max(found)) if found else None
+    measured = [value for end in ends for value in values(group, end)]
+    return (min(measured), max(measured)) if measured else None
 
 
 def cell(group: Group, path: str) -> str:

@@ -110,7 +110,7 @@ def _ranks(record: Record) -> list[tuple[str, Record]]:
     """Return the records of one run on several ranks: that of all of them, and then those of single ranks."""
     if record.setup.ranks == 1:
         return []
-    found = [
+    records = [
         (run_id, other)
         for run_id, other in state().records.by_id.items()
         if (other.technique, other.device) == (record.technique, record.device)
@@ -121,7 +121,7 @@ def _ranks(record: Record) -> list[tuple[str, Record]]:
         index = run[1].setup.rank_index
         return -1 if index is None else index
 
-    return sorted(found, key=place)
+    return sorted(records, key=place)
 
 
 def _json(text: str) -> Response:

@@ -34,6 +34,8 @@ METRICS = (
 
 @dataclass(frozen=True)
 class MetricRow:
+    """One metric of the runs that a table compares."""
+
     metric: str
     name: str
     cells: tuple[str, ...]
@@ -90,6 +92,8 @@ class ComparisonTable:
 
 @dataclass(frozen=True)
 class OverviewRow:
+    """One group of repeats in an overview."""
+
     label: str
     cells: tuple[str, ...]
     runs: tuple[str, ...]
@@ -114,12 +118,12 @@ SAVINGS = 4
 """Of more savings than these the last stands for all."""
 
 
-def furthest(found: Sequence[ComparisonTable]) -> tuple[ComparisonTable, ...]:
+def furthest(tables: Sequence[ComparisonTable]) -> tuple[ComparisonTable, ...]:
     """Return the tables whose saving is put on the scale.
 
     Of many, that is the last: it goes furthest (the whole stack, or the highest stage on the most ranks).
     """
-    compared = tuple(table for table in found if table.saving is not None)
+    compared = tuple(table for table in tables if table.saving is not None)
     return compared if len(compared) <= SAVINGS else compared[-1:]
 
 
@@ -134,14 +138,14 @@ def _tables(work: Workload, technique: str, language: str) -> tuple[ComparisonTa
     pairs = [(group, work.reference(group)) for group in own]
     shown = list({group.ids: group for group in (*own, *(pair[0] for _, pair in pairs if pair))}.values())
     name = dict(zip((group.ids for group in shown), labels(shown), strict=True))
-    found = []
+    tables = []
     for group, pair in pairs:
         if pair is None:
-            found.append(ComparisonTable((group,), (name[group.ids],), (), _rows((group,))))
+            tables.append(ComparisonTable((group,), (name[group.ids],), (), _rows((group,))))
             continue
         against, differing = pair
         before, after = median(against, PEAK), median(group, PEAK)
-        found.append(
+        tables.append(
             ComparisonTable(
                 (against, group),
                 (name[against.ids], name[group.ids]),
@@ -150,7 +154,7 @@ def _tables(work: Workload, technique: str, language: str) -> tuple[ComparisonTa
                 1 - after / before if before and after is not None else None,
             )
         )
-    return tuple(found)
+    return tuple(tables)
 
 
 def overview(groups: Sequence[Group], work: Workload) -> Overview:

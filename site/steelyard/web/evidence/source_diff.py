@@ -18,6 +18,8 @@ CONTEXT = 3
 
 @dataclass(frozen=True)
 class SourceLine:
+    """One line of a listing or of a comparison."""
+
     number: int
     """In its own file, from 1."""
     sign: str

@@ -1,4 +1,4 @@
-"""All that a technique's page shows of its runs: worked out once for a set of records, and then looked up."""
+"""The charts and tables of a technique's page, computed once per set of records and then cached."""
 
 from __future__ import annotations
 
@@ -61,20 +61,20 @@ def _figures(records: Records, technique: str, language: str) -> Figures | None:
     if not own:
         return None
     head = own[0]
-    found = comparison_tables(technique, head)
-    groups = _groups(found)
+    tables = comparison_tables(technique, head)
+    groups = _groups(tables)
     drawn = _drawn(groups)
     arms = [ChartArm(label, group.first) for label, group in zip(labels(drawn), drawn, strict=True)]
     built = steps(head) if technique == STACK else ()
     learned = next((work for work in own if curves(work)), None)
     return Figures(
         head,
-        found if len(found) <= FEW else (),
-        overview(groups, head) if len(found) > FEW else None,
+        tables if len(tables) <= FEW else (),
+        overview(groups, head) if len(tables) > FEW else None,
         waterfall_chart(built, "fall-"),
         ranks_chart([group.first for group in head.of(technique)], "rank-"),
         None if built else peak_chart(arms, "peak-"),
-        timeline_chart((furthest(found) or found)[0].arms, "step-"),
+        timeline_chart((furthest(tables) or tables)[0].arms, "step-"),
         bar_chart(drawn, head, STEP, "time-"),
         learned,
         curves_chart(curves(learned), "curve-", bold=technique) if learned else None,
@@ -89,6 +89,6 @@ def _drawn(groups: list[Group]) -> list[Group]:
     return [group for group, _rates in tuned(groups) if group.first.setup.ranks == most]
 
 
-def _groups(found: tuple[ComparisonTable, ...]) -> list[Group]:
+def _groups(tables: tuple[ComparisonTable, ...]) -> list[Group]:
     """Return the repeats of these tables, each once, and after what it is compared with."""
-    return list({group.ids: group for table in found for group in table.groups}.values())
+    return list({group.ids: group for table in tables for group in table.groups}.values())

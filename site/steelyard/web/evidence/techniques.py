@@ -1,4 +1,4 @@
-"""The technique map, and one page per demo script: what it changes, and what that weighed."""
+"""The technique map, and one page per demo script: its source, figures and claims."""
 
 from __future__ import annotations
 
@@ -47,10 +47,10 @@ def index() -> str:
     """Show every technique with what it saved, in which precision and on which device."""
     entries = [
         Entry(
-            name, page, render(page.lead, lang=page.language) if page.lead else None, found, furthest(found)
+            name, page, render(page.lead, lang=page.language) if page.lead else None, tables, furthest(tables)
         )
         for name in technique_texts.techniques()
-        for page, found in [(technique_texts.page(name, language()), _head(name))]
+        for page, tables in [(technique_texts.page(name, language()), _head(name))]
     ]
     return render_template(
         "techniques/index.html",
@@ -144,9 +144,9 @@ def _claims(technique: str, page: technique_texts.Page, bank: Bank) -> Iterator[
 
 
 def _first_of_each_id(bank: Bank) -> Iterable[Claim]:
-    found: dict[str, Claim] = {}
+    by_id: dict[str, Claim] = {}
     for question_id in sorted(bank.practice):
         question = bank.question(question_id, language())
         for claim in question.claims if question else ():
-            found.setdefault(claim.id, claim)
-    return found.values()
+            by_id.setdefault(claim.id, claim)
+    return by_id.values()

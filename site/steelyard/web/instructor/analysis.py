@@ -32,13 +32,13 @@ def analysis(
     remains = results.remains(session, questions, language) if class_code is None else []
     digests = {answer.version for answer in given} | {rest.version for rest in remains}
     stored = results.versions(session, digests)
-    found = analyse(
+    statistics = analyse(
         _responses(bank, given),
         quiz.questions,
         {question_id: _wordings(bank, question_id, stored.get(question_id, ())) for question_id in questions},
         remains,
     )
-    return found, len({answer.attempt for answer in given})
+    return statistics, len({answer.attempt for answer in given})
 
 
 def _responses(bank: Bank, given: Iterable[StoredAnswer]) -> list[Response]:

@@ -99,6 +99,6 @@ def delete_class(code: str) -> Response:
 
 
 def _own(code: str) -> ClassInfo:
-    """Return a class of this instructor's; another's is as good as none. Aborts without one."""
+    """Return a class of this instructor's. Aborts with 404 for any other."""
     group = classes.group(db.session, classes.normal_code(code))
     return group if group and group.instructor == current_instructor() else abort(404)

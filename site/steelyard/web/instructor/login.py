@@ -31,7 +31,7 @@ def login() -> Page:
 @bp.post("/login")
 @submissions
 def log_in() -> Page:
-    """Log in, or say in one and the same way that name or password is wrong."""
+    """Log in, or show one message for a wrong name and a wrong password alike."""
     name = instructors.account(request.form.get("name", ""))
     password = request.form.get("password", "")
     origin = address()

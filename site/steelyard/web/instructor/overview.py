@@ -1,4 +1,4 @@
-"""Where an instructor begins: classes, quizzes, and what has to be mended in the question files."""
+"""The instructors' first page: classes, quizzes, and the problems of the question files."""
 
 from __future__ import annotations
 

@@ -53,6 +53,8 @@ class StatisticsFilter:
 
 @dataclass(frozen=True)
 class ItemRow:
+    """One question of a quiz's statistics."""
+
     item: ItemStatistics
     number: int | None
     """Its place in the quiz, from 1; None when the quiz asks it no more."""
@@ -69,7 +71,7 @@ def show_quiz(slug: str) -> str:
     quiz = _quiz(slug)
     _close_overdue()
     chosen = _filter()
-    found, attempts = analysis(
+    statistics, attempts = analysis(
         db.session,
         state().bank,
         quiz,
@@ -77,11 +79,11 @@ def show_quiz(slug: str) -> str:
         language=chosen.language,
         first_only=chosen.first_only,
     )
-    rows = [_row(item, quiz) for item in found.items.values()]
+    rows = [_row(item, quiz) for item in statistics.items.values()]
     return render_template(
         "instructor/quiz.html",
         quiz=quiz,
-        found=found.quiz,
+        found=statistics.quiz,
         attempts=attempts,
         rows=rows,
         ordered=_sorted(rows, chosen.sort),
@@ -98,8 +100,8 @@ def download(code: str, slug: str) -> Response:
         abort(404)
     quiz = _quiz(slug)
     _close_overdue()
-    found = results.results(db.session, group.code, slug)
-    text = results_table(found, quiz.questions, state().bank)
+    attempts = results.results(db.session, group.code, slug)
+    text = results_table(attempts, quiz.questions, state().bank)
     name = f"{group.code}-{slug.replace('/', '-')}.csv".encode("ascii", "replace").decode().replace("?", "_")
     return Response(
         encoded(text),

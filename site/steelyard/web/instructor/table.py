@@ -1,4 +1,4 @@
-"""Results as a CSV file that spreadsheets open as they should."""
+"""Results as a CSV file, safe to open in spreadsheets."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ FORMULA = ("=", "+", "-", "@", "\t", "\r")
 """What makes a spreadsheet take a cell for a formula."""
 
 
-def results_table(found: Sequence[Result], asked: Iterable[str], bank: Bank) -> str:
+def results_table(results: Sequence[Result], asked: Iterable[str], bank: Bank) -> str:
     """Return one line per attempt, with the score of each question as it counts now.
 
     Scores are fractions. A question that is regraded has a second column with the score that was given. A
     cell is empty where a question was not asked, not answered, or counts in no total.
     """
-    seen = dict.fromkeys(asked) | dict.fromkeys(question for result in found for question in result.scores)
+    seen = dict.fromkeys(asked) | dict.fromkeys(question for result in results for question in result.scores)
     columns = [(question, bank.regrade(question)) for question in seen]
     out = StringIO()
     writer = csv.writer(out)
@@ -38,7 +38,7 @@ def results_table(found: Sequence[Result], asked: Iterable[str], bank: Bank) -> 
     for question, regrade in columns:
         head += [question, f"{question} as graded"] if regrade else [question]
     writer.writerow([safe(cell) for cell in head])
-    for result in found:
+    for result in results:
         sums = total((score, bank.regrade(question)) for question, score in result.scores.items())
         answered = [score for score in result.scores.values() if score is not None]
         cells = [

@@ -74,7 +74,7 @@ def _ask(script: Path, changed: int) -> tuple[DemoOption, ...]:
         done = subprocess.run(  # noqa: S603
             command, capture_output=True, text=True, encoding="utf-8", timeout=ANSWER_SECONDS, check=True
         )
-        return tuple(_read(one) for one in json.loads(done.stdout) if one["name"] in OFFERED)
+        return tuple(_read(option) for option in json.loads(done.stdout) if option["name"] in OFFERED)
     except subprocess.CalledProcessError as error:
         last = (error.stderr.strip() or "it says nothing").splitlines()[-1]
         raise DemoError(f"{script.name} --options: {last}") from None
@@ -82,16 +82,18 @@ def _ask(script: Path, changed: int) -> tuple[DemoOption, ...]:
         raise DemoError(f"{script.name} --options: no answer that can be read ({error})") from None
 
 
-def _read(one: dict[str, object]) -> DemoOption:
-    default, choices, minimum = one["default"], one["choices"], one["minimum"]
+def _read(answer: dict[str, object]) -> DemoOption:
+    default, choices, minimum = answer["default"], answer["choices"], answer["minimum"]
     shown = "" if default in (None, False) else f"{default:g}" if isinstance(default, float) else str(default)
     offered = tuple(map(str, choices)) if isinstance(choices, list) else ()
-    if one["name"] == "model":
+    if answer["name"] == "model":
         offered = (shown, *MODELS)
-    kind = one["kind"]
+    kind = answer["kind"]
     if kind not in ("flag", "whole", "number", "text"):
         raise ValueError(f"an option of the kind {kind!r}")
-    return DemoOption(str(one["name"]), kind, minimum if isinstance(minimum, int) else None, offered, shown)
+    return DemoOption(
+        str(answer["name"]), kind, minimum if isinstance(minimum, int) else None, offered, shown
+    )
 
 
 def arguments(options: Sequence[DemoOption], form: Mapping[str, str]) -> list[str]:

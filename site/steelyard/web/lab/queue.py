@@ -1,4 +1,4 @@
-"""The queue: demos run one after the other, in a thread of this process, and pages follow how they get on."""
+"""The queue: demos run one at a time, in a thread of this process, and pages follow their progress."""
 
 from __future__ import annotations
 
@@ -68,8 +68,8 @@ class Lab:
     def latest(self, technique: str) -> DemoRun | None:
         """Return the run of a technique that was asked for last; predictions have a page of their own."""
         with self._changed:
-            found = [run for run in self._runs.values() if run.technique == technique and not run.predicts]
-        return found[-1] if found else None
+            runs = [run for run in self._runs.values() if run.technique == technique and not run.predicts]
+        return runs[-1] if runs else None
 
     def predictions(self) -> list[DemoRun]:
         """Return the predictions that are remembered, the latest first."""
@@ -98,7 +98,7 @@ class Lab:
             seen = latest
 
     def _news(self, run: DemoRun, seen: int) -> tuple[int, bool]:
-        """Wait for a run's next version, or for a heartbeat; return it, and whether no more will come."""
+        """Wait for a run's next version or a heartbeat; return the version, and whether it is the last."""
         with self._changed:
             self._changed.wait_for(lambda: run.version != seen or self._closed, HEARTBEAT_SECONDS)
             return run.version, run.ended or self._closed

@@ -47,14 +47,14 @@ class RunResult:
 def result(run: DemoRun, published: Records) -> RunResult:
     """Return what a run has found so far."""
     records = Records(dict(run.records))
-    found: list[ComparisonTable] = []
+    tables: list[ComparisonTable] = []
     many = None
     for work in workloads_of(run.technique, records):
-        found += comparison_tables(run.technique, work)
-        if len(found) > FEW:
-            found, many = [], overview(work.groups, work)
+        tables += comparison_tables(run.technique, work)
+        if len(tables) > FEW:
+            tables, many = [], overview(work.groups, work)
     own = [group for group in records.groups if group.first.technique == run.technique]
-    return RunResult(tuple(found), many, _beside(own[-1], published.groups) if own else None)
+    return RunResult(tuple(tables), many, _beside(own[-1], published.groups) if own else None)
 
 
 def _beside(own: Group, published: Sequence[Group]) -> Published | None:
@@ -63,12 +63,12 @@ def _beside(own: Group, published: Sequence[Group]) -> Published | None:
     for group in published:
         if group.first.technique == own.first.technique:
             allowed, refused = differences(own.first, group.first, set())
-            setup = tuple(one for one in (*allowed, *refused) if one.field in Setup.model_fields)
-            place = tuple(one for one in (*allowed, *refused) if one.field not in Setup.model_fields)
+            setup = tuple(each for each in (*allowed, *refused) if each.field in Setup.model_fields)
+            place = tuple(each for each in (*allowed, *refused) if each.field not in Setup.model_fields)
             candidates.append((group, setup, place))
     if not candidates:
         return None
-    group, setup, place = min(candidates, key=lambda one: (len(one[1]), len(one[2])))
+    group, setup, place = min(candidates, key=lambda candidate: (len(candidate[1]), len(candidate[2])))
     rows = () if setup else _rows(group, own)
     return Published(group, setup, place, rows)
 

@@ -1,4 +1,4 @@
-"""One run of a demo: its process, and what is heard of it (`memlab.running.events` has the lines)."""
+"""One run of a demo: its process, and the events that it prints (`memlab.running.events` describes them)."""
 
 from __future__ import annotations
 
@@ -187,7 +187,7 @@ class DemoRun:
                 self.records[path.stem] = read(path)
 
     def _conclude(self, code: int, said: str) -> None:
-        """Find out how the demo ended, and write the record that it could not write any more."""
+        """Set the run's final state, and write the failure record that the demo could not write itself."""
         last = (said.strip().splitlines() or [""])[-1][:500]
         open_parts = [part for part in self.parts if part.began is not None and not part.ended]
         if self._cancelled or code == 2:
@@ -224,7 +224,7 @@ class DemoRun:
 
 
 def _end_group(process: subprocess.Popen[str]) -> None:
-    """Wait for a run's first process; what outlives it gets a moment, and is then killed."""
+    """Wait for a run's first process; kill what is left of its group after GRACE_SECONDS."""
     process.wait()
     nothing, waited = Event(), 0.0
     while waited < GRACE_SECONDS and _signal(process.pid, 0):
@@ -234,7 +234,7 @@ def _end_group(process: subprocess.Popen[str]) -> None:
 
 
 def _signal(group: int, number: int) -> bool:
-    """Send a signal to a process group; say whether there was anybody to get it."""
+    """Send a signal to a process group; return whether the group exists."""
     try:
         os.killpg(group, number)
     except (ProcessLookupError, PermissionError):

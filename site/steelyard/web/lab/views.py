@@ -36,7 +36,7 @@ Page = str | tuple[str, int]
 
 @bp.before_request
 def require_lab_access() -> tuple[str, int] | None:
-    """Let nobody in but who may start demos, and take forms from this site's own pages only."""
+    """Refuse requests that may not start demos, and forms that other sites sent."""
     refused = guard.refusal()
     if refused is None and request.endpoint != "lab.enter":
         refused = locked(current_lab())
@@ -160,7 +160,7 @@ def _ask_again(trouble: str, status: int) -> Page:
 
 
 def _shown_at(url: str, trouble: str) -> None:
-    """Let the page that the answer shows know its own address, and what was wrong with the form."""
+    """Store the address of the page shown and the form's error in `g`, for the page that is rendered next."""
     g.shown_at = url
     g.lab_trouble = trouble, request.form.to_dict()
 

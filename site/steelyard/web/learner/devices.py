@@ -1,4 +1,4 @@
-"""Continue on another device: a link that serves once, as text and as a QR code."""
+"""Continue on another device: a single-use link, as text and as a QR code."""
 
 from __future__ import annotations
 

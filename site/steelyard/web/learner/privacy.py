@@ -1,4 +1,4 @@
-"""What is stored about learners, in words that a test holds against the tables; and how they leave."""
+"""What is stored about learners (a test compares it with the tables), and deleting it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How the learner gets on, and all that is stored about them as a file."""
+"""The learner's progress, and the export of everything that is stored about them."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def _sealed(learner: str, now: datetime) -> frozenset[str]:
 
 
 def _counted(answers: Iterable[Answered]) -> Iterator[Answered]:
-    """Let the scores be what they count now that some questions were regraded."""
+    """Replace the scores of regraded questions by what they count now."""
     for answer in answers:
         score = counted(answer.score, state().bank.regrade(answer.question))
         if score is not None:
@@ -78,13 +78,13 @@ def _counted(answers: Iterable[Answered]) -> Iterator[Answered]:
 
 def _techniques(question: str) -> Sequence[str]:
     """Return what a question is about; nothing for one that is no longer in the bank."""
-    found = state().bank.question(question, "en")
-    return found.techniques if found else ()
+    in_bank = state().bank.question(question, "en")
+    return in_bank.techniques if in_bank else ()
 
 
 def _title(question: str) -> str:
-    found = state().bank.question(question, language())
-    return found.title if found else question
+    in_bank = state().bank.question(question, language())
+    return in_bank.title if in_bank else question
 
 
 # ---- the export -------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""Will it fit? What was predicted for a model, a technique and a load, held against a GPU. No torch."""
+"""The page /plan: the prediction for a model, a technique and a load, compared with a GPU. No torch."""
 
 from __future__ import annotations
 
@@ -242,11 +242,11 @@ def _shared(
     """Return nothing where one GPU is enough."""
     if answer.fit is None or answer.fit.fits:
         return ()
-    found = shape.shared(answer.load, SIZES[answer.gpu]).items()
-    many = 1 + max((ranks.ranks for _arm, ranks in found if ranks), default=0)
+    by_arm = shape.shared(answer.load, SIZES[answer.gpu]).items()
+    many = 1 + max((ranks.ranks for _arm, ranks in by_arm if ranks), default=0)
     return tuple(
         (names[arm], ranks)
-        for arm, ranks in sorted(found, key=lambda item: item[1].ranks if item[1] else many)
+        for arm, ranks in sorted(by_arm, key=lambda item: item[1].ranks if item[1] else many)
     )
 
 
@@ -254,7 +254,7 @@ def _reasons(record: Record | None) -> tuple[tuple[str, str], ...]:
     parts = record.memory.breakdown_at_peak if record else None
     if parts is None or not parts.total:
         return ()
-    found = sorted(((getattr(parts, kind), kind) for kind in KINDS), reverse=True)
+    kinds = sorted(((getattr(parts, kind), kind) for kind in KINDS), reverse=True)
     return tuple(
         (
             _(
@@ -265,7 +265,7 @@ def _reasons(record: Record | None) -> tuple[tuple[str, str], ...]:
             ),
             reason_of(kind),
         )
-        for value, kind in found
+        for value, kind in kinds
         if value / parts.total >= LEAST_SHARE
     )
 

@@ -1,4 +1,4 @@
-"""The result of an attempt: what was right, what to read again, and the evidence that was met on the way."""
+"""The result of an attempt: each question's score, the scores by technique, and the evidence."""
 
 from __future__ import annotations
 
@@ -131,4 +131,4 @@ def by_technique(lines: Iterable[ResultLine]) -> list[TechniqueScore]:
             score, questions = sums.get(technique, (0.0, 0))
             sums[technique] = (score + line.counts, questions + 1)
     scores = [TechniqueScore(technique, *sums) for technique, sums in sums.items()]
-    return sorted(scores, key=lambda found: (found.score / found.questions, found.technique))
+    return sorted(scores, key=lambda entry: (entry.score / entry.questions, entry.technique))

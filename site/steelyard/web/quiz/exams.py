@@ -82,7 +82,7 @@ def is_sealed(attempt: AttemptView) -> bool:
 
 
 def gone(slug: str | None = None) -> Page:
-    """Say that an attempt is not there, or not this learner's, and lead on."""
+    """Return the page for an attempt that does not exist or is not this learner's, with 404."""
     quiz = state().bank.quizzes.get(slug) if slug else None
     return render_template("exams/gone.html", quiz=quiz), 404
 
@@ -173,7 +173,7 @@ def _late_words(attempt_id: str, question: str, chosen: Collection[str]) -> str:
 @bp.post("/attempts/<attempt_id>/drafts/<path:question_id>")
 @drafts
 def autosave(attempt_id: str, question_id: str) -> Page:
-    """Save what is ticked, for the script that sends every change; there is nothing to show."""
+    """Save what is ticked. The script sends every change; the response has no body."""
     attempt = find(attempt_id)
     item = attempt.item(question_id) if attempt else None
     if attempt is None or item is None or attempt.mode != "exam":

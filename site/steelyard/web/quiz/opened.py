@@ -1,4 +1,4 @@
-"""A question as an attempt has it, and the page that tells what came of its answer."""
+"""A question as an attempt pinned it, and the page that shows its graded answer."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def _missing(question_id: str) -> int | Response:
 
 
 def told_page(opened: OpenQuestion) -> str:
-    """Show what came of an answer. Only for a question that has one."""
+    """Show a graded answer with its explanation. Only for a question that has one."""
     assert opened.attempt is not None and opened.item is not None
     attempt, item = opened.attempt, opened.item
     chosen = frozenset(item.chosen or "")

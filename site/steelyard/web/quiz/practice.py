@@ -1,4 +1,4 @@
-"""A question that is practised or reviewed: asked, answered at once, and told."""
+"""A question in practice or review: shown, graded at once, and explained."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One page per question: guess, answer, and then see why, and what the scale says."""
+"""One page per question: the question, and after the answer its explanation and evidence."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A question made ready for pages: rendered once per version and language, and then looked up."""
+"""A question rendered to HTML, once per version and language and then cached."""
 
 from __future__ import annotations
 
@@ -26,6 +26,8 @@ KEPT = 256
 
 @dataclass(frozen=True)
 class RenderedChoice:
+    """One choice as HTML."""
+
     letter: str
     html: Markup
     correct: bool
@@ -78,14 +80,14 @@ def unfit(question: RenderedQuestion, chosen: Collection[str]) -> str | None:
 @remembered(KEPT)
 def _shown(records: Records, edition: Edition, language: str) -> RenderedQuestion:
     question = edition.question(language)
-    found = judgements(question.claims, records)
+    judged = judgements(question.claims, records)
     language = question.language
 
     made = numbers(question)
-    decided = {claim_id for claim_id, judgement in found.items() if judgement.verdict != "open"}
+    decided = {claim_id for claim_id, judgement in judged.items() if judgement.verdict != "open"}
     folder = question.id.rpartition("/")[0]
     before = partial(render, lang=language, folder=folder)
-    after = partial(before, judgements=found)
+    after = partial(before, judgements=judged)
 
     def choice(choice: Choice) -> RenderedChoice:
         letter = choice.letter
@@ -101,16 +103,16 @@ def _shown(records: Records, edition: Edition, language: str) -> RenderedQuestio
             for number, part in enumerate(question.explanation)
             if part.letter is None
         ),
-        found,
+        judged,
         len(made),
         sum(number.claim in decided for number in made),
-        _figure(found),
+        _figure(judged),
         _wording_digest(question),
     )
 
 
-def _figure(found: Mapping[str, Judgement]) -> tuple[str, Finding] | None:
-    for claim_id, judgement in found.items():
+def _figure(judged: Mapping[str, Judgement]) -> tuple[str, Finding] | None:
+    for claim_id, judgement in judged.items():
         for finding in judgement.findings:
             test = finding.test
             weighed = finding.kind in ("gpu", "cpu") and finding.value is not None

@@ -235,7 +235,7 @@ def _math(latex: str, *, display: bool) -> str:
 
 
 def _alignment(style: re.Match[str]) -> str:
-    """Alignment is all that a formula's inline style says and the pages' policy lets be said, by a class."""
+    """Replace a formula's inline alignment by a class, since the pages' policy forbids inline style."""
     align = re.search(r"text-align: (left|right)", style[1])
     return f' class="{_OURS}{align[1]}"' if align else ""
 

@@ -147,7 +147,7 @@ def selection_words(selection: Mapping[str, object], name: str, other: Mapping[s
 
 
 def _field_words(field: str, value: object) -> str | None:
-    """Return what a test asks for; None where it goes without saying, or is said apart."""
+    """Return what a test asks for; None for fields shown elsewhere (mode, batch, seq, precision)."""
     if field == "precision" or value is None or value is False:
         return None
     match field:

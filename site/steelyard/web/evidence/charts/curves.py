@@ -64,15 +64,15 @@ class Curve:
 
     def after(self, seconds: float) -> float | None:
         """Return the loss after so many seconds, the median over the seeds."""
-        found = [record.loss_after_seconds(seconds) for _id, record in self.group.runs.values()]
-        return _middle(found)
+        losses = [record.loss_after_seconds(seconds) for _id, record in self.group.runs.values()]
+        return _middle(losses)
 
     def steps_to(self, goal: Curve) -> float | None:
         """Return the steps to the loss at which the same seed of `goal` ended, the median over the seeds.
 
         None when a seed never comes so low.
         """
-        found: list[float] = []
+        counts: list[float] = []
         for seed, (_id, record) in self.group.runs.items():
             other = goal.group.runs[seed][1].learning if seed in goal.group.runs else None
             loss = other.loss_after() if other else None
@@ -81,12 +81,12 @@ class Curve:
             steps = record.learning.steps_to(loss)
             if steps is None:
                 return None
-            found.append(steps)
-        return _middle(found)
+            counts.append(steps)
+        return _middle(counts)
 
 
-def _middle(found: Iterable[float | None]) -> float | None:
-    known = [value for value in found if value is not None]
+def _middle(values: Iterable[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
     return statistics.median(known) if known else None
 
 
@@ -101,8 +101,8 @@ def curves(work: Workload) -> tuple[Curve, ...]:
     if work.first.setup.steps < LEAST_STEPS:
         return ()
     chosen = [group for group, _rates in tuned(work.groups)]
-    found = [Curve(*named) for named in zip(labels(chosen), chosen, strict=True)]
-    return tuple(curve for curve in found if curve.points)
+    drawn = [Curve(*named) for named in zip(labels(chosen), chosen, strict=True)]
+    return tuple(curve for curve in drawn if curve.points)
 
 
 def curves_chart(shown: Sequence[Curve], prefix: str, bold: str | None = None) -> Chart | None:

@@ -162,4 +162,4 @@ def _own_ids(svg: str, prefix: str) -> str:
     numbers_of: dict[str, int] = {}
     for name in re.findall(r'id="([^"]+)"', svg):
         numbers_of.setdefault(name, len(numbers_of) + 1)
-    return re.sub(r'(id="|url\(#)([^")]+)', lambda found: f"{found[1]}{prefix}{numbers_of[found[2]]}", svg)
+    return re.sub(r'(id="|url\(#)([^")]+)', lambda match: f"{match[1]}{prefix}{numbers_of[match[2]]}", svg)

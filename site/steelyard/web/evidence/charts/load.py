@@ -1,4 +1,4 @@
-"""What a prediction takes of a GPU: one bar, and a line where the GPU's memory ends.
+"""A prediction's memory on a GPU: one stacked bar, and a line where the GPU's memory ends.
 
 Drawn here and not from a specification (see `draw`): there is one for each of many thousand choices.
 """
