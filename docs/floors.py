@@ -41,7 +41,7 @@ SITE = {
     "evidence": "records and claims to verdicts: pure functions",
     "claims": "claims, tests",
     "problems": "of a file",
-    "settings": "variables of the environment",
+    "settings": "by variables",
     "live": "folders, kept current",
     "markdown": "the dialect",
     "html": "shared HTML",
