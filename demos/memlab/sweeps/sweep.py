@@ -8,6 +8,7 @@ command resumes it. A run that fails is recorded, and the rest is done.
 from __future__ import annotations
 
 import argparse
+import os
 import re
 import sys
 import time
@@ -44,6 +45,8 @@ def main(about: str, name: str, *stages: Stage) -> NoReturn:
     on Ctrl-C.
     """
     arguments, shared = _parser(about, name).parse_known_args()
+    if arguments.publish:  # what is published must be the same twice
+        os.environ.setdefault("OMP_NUM_THREADS", "1")
     out = (arguments.out or HOME / "out" / name).resolve()
     try:
         with _lock(out):
