@@ -1,9 +1,9 @@
 """Run every demo: make demos, or python -m memlab.suite
 
 Each technique in both precisions beside the baseline, DoRA also at half the rank, the stack step by step, and
-ZeRO's stages on two ranks. Where the bytes are takes one step to see, so the runs are short: three steps after
-one of warm-up. With --publish they are as long as the published ones, ten after three, on one thread, so that
-bytes and times are the same twice. A first look at all of it:
+ZeRO's stages on two ranks. One step shows where the bytes are, so the runs are short: three steps after one of
+warm-up. With --publish they are as long as the published ones, ten after three, on one thread, so that bytes
+and times are the same twice. A first look at all of it:
 
     make demos ARGS=--quick
 """
