@@ -31,17 +31,10 @@ from memlab.plan.grid import ARMS, BATCHES, LENGTHS
 from memlab.plan.search import Option, search
 from memlab.results import gpu_fit
 from memlab.results.numbers import in_bytes
+from memlab.results.techniques import ALL
 from memlab.training import quiet
 
-WHY = {
-    "baseline": "trains every weight",
-    "gradient_checkpointing": "trains every weight; runs the forward pass twice to keep little of it",
-    "lora": "freezes the weights, so no gradients of theirs are computed, and trains adapters beside them",
-    "qlora": "LoRA on weights in four bits, which are unpacked for each product",
-    "pissa": "LoRA, with adapters that begin at the largest singular values",
-    "dora": "LoRA, with the lengths of the weights' rows trained apart: each step computes them anew",
-    "stack": "puts one on top of the other",
-}
+COSTS = {technique.name: technique.cost for technique in ALL}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -123,7 +116,7 @@ def _show(found: Sequence[Option], left_out: Sequence[str], model: str, gpu_memo
     for seq in dict.fromkeys(one.record.setup.seq for one in found):
         console.print(_table([one for one in found if one.record.setup.seq == seq], model, gpu_memory))
     for name in dict.fromkeys(one.record.technique for one in found):
-        console.print(f"{name}: {WHY[name]}.", highlight=False, soft_wrap=True)
+        console.print(f"{name}: {COSTS[name]}.", highlight=False, soft_wrap=True)
     for line in left_out:
         console.print(f"Left out: {line}.", highlight=False, soft_wrap=True)
     console.print(

@@ -15,6 +15,7 @@ from memlab.predicting.predict import Steps
 from memlab.results import gpu_fit, record
 from memlab.results.gpu_fit import Fit
 from memlab.results.numbers import in_bytes
+from memlab.results.techniques import BASELINE
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,9 @@ def _search_arm(
 
 def _name(technique: str, setup: Setup | record.Setup) -> str:
     """Return the technique with what tells it from another one: its step, or the baseline's precision."""
-    return f"{technique} {setup.step or setup.precision}" if technique in ("stack", "baseline") else technique
+    return (
+        f"{technique} {setup.step or setup.precision}" if setup.step or technique == BASELINE else technique
+    )
 
 
 def _rank(one: Option) -> tuple[int, float, int]:

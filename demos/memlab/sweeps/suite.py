@@ -9,18 +9,26 @@ quarter of an hour on a CPU:
 
 from __future__ import annotations
 
+from memlab.results.techniques import ALL, BASELINE, PLAIN
 from memlab.sweeps import sweep
 
-TECHNIQUES = ("lora.py", "qlora.py", "gradient_checkpointing.py", "pissa.py", "dora.py", "dora.py --rank 8")
+TECHNIQUES = tuple(
+    command
+    for one in PLAIN
+    if one.name != BASELINE
+    for command in (f"{one.name}.py", *(f"{one.name}.py {variant}" for variant in one.variants))
+)
+STACKS = tuple(f"{one.name}.py" for one in ALL if one.stacked)
 
 # What ZeRO shards does not depend on the work, and several ranks share this machine: the work is small.
-ZERO = "zero.py --batch 1 --seq 128 --steps 3 --warmup 1"
+SHARDED = tuple(f"{one.name}.py" for one in ALL if one.sharded)
+SMALL = "--batch 1 --seq 128 --steps 3 --warmup 1"
 
 COMMANDS = (
     *TECHNIQUES,
-    "stack.py",
+    *STACKS,
     *(f"{technique} --precision bf16" for technique in TECHNIQUES),
-    *(f"{ZERO} --ranks 2 --stage {stage}" for stage in (1, 2, 3)),
+    *(f"{script} {SMALL} --ranks 2 --stage {stage}" for script in SHARDED for stage in (1, 2, 3)),
 )
 
 

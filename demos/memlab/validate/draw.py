@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from memlab.results.record import STEPS, Step
+from memlab.results.techniques import ALL, FULL_FIRST
 
 Config = dict[str, Any]
 _PRECISIONS: tuple[Literal["mixed", "bf16"], ...] = ("mixed", "bf16")
@@ -28,13 +29,9 @@ class Arm:
 
 
 ARMS = (
-    *(
-        Arm(technique, precision)
-        for technique in ("baseline", "gradient_checkpointing", "lora", "qlora", "pissa", "dora")
-        for precision in _PRECISIONS
-    ),
+    *(Arm(one.name, precision) for one in FULL_FIRST for precision in _PRECISIONS),
     # Activations on a CPU are in the host's memory already: there is nothing to offload.
-    *(Arm("stack", "bf16", step) for step in STEPS if step != "offload"),
+    *(Arm(one.name, "bf16", step) for one in ALL if one.stacked for step in STEPS if step != "offload"),
 )
 """What a single process does."""
 
@@ -67,8 +64,9 @@ def draw(seed: int) -> list[Drawn]:
     while len(arms) < PER_FAMILY * len(names):
         arms += chance.sample(ARMS, len(ARMS))
     plan = [name for _ in range(PER_FAMILY) for name in chance.sample(names, len(names))]
-    plan += chance.sample(names, len(STAGES))
-    arms = [*arms[: PER_FAMILY * len(names)], *(Arm("zero", "mixed", stage=stage) for stage in STAGES)]
+    sharded = [Arm(one.name, "mixed", stage=stage) for one in ALL if one.sharded for stage in STAGES]
+    plan += chance.sample(names, len(sharded))
+    arms = [*arms[: PER_FAMILY * len(names)], *sharded]
     return [_draw(chance, family, arm) for family, arm in zip(plan, arms, strict=True)]
 
 

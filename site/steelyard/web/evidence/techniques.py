@@ -10,8 +10,9 @@ from flask import Blueprint, abort, current_app, render_template
 from markupsafe import Markup
 
 from memlab.results.record import Record
+from memlab.results.techniques import BASELINE
 from steelyard.bank.model import Bank, Question, Text
-from steelyard.claims import BASELINE, Claim
+from steelyard.claims import Claim
 from steelyard.evidence import Judgement
 from steelyard.evidence.workloads import works_of
 from steelyard.web.app.languages import language

@@ -54,7 +54,7 @@ def _beside(own: Group, published: Sequence[Group]) -> Published | None:
     candidates = []
     for group in published:
         if group.first.technique == own.first.technique:
-            allowed, refused = differences(own.first, group.first, set())
+            allowed, refused = differences(own.first, group.first, in_time=True)
             setup = tuple(one for one in (*allowed, *refused) if one.field in Setup.model_fields)
             place = tuple(one for one in (*allowed, *refused) if one.field not in Setup.model_fields)
             candidates.append((group, setup, place))
