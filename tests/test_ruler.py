@@ -12,10 +12,12 @@ from memlab.publishing import measured_tables, terminal
 from memlab.results.comparing import change, comparable, differences, median_saving, saving, savings
 from memlab.results.groups import Group, grouped
 from memlab.results.record import LEARNING_STEPS, Record
+from memlab.results.techniques import BASELINE, TECHNIQUES
 from records import VERSIONS, make_record
 from steelyard.claims import Claim
-from steelyard.evidence import Records, judge
+from steelyard.evidence import Records, judge, load
 from steelyard.evidence.workloads import works
+from steelyard.settings import project_data
 
 BF16: dict[str, Any] = {"precision": "bf16", "autocast": None, "base_dtype": "bfloat16"}
 
@@ -195,6 +197,30 @@ def test_repeats_are_compared_seed_by_seed():
     )
 
     assert median_saving(lora, full) == pytest.approx(0.4)
+
+
+def test_every_published_saving_is_the_same_in_the_table_on_the_page_and_in_a_claim():
+    records = load(project_data() / "demos" / "results")
+    saved = {group.ids: savings(group, records.groups) for group in records.groups}
+    compared = 0
+    for work in works(records):
+        for group in work.groups:
+            if group.technique == BASELINE or group.first.setup.stage is not None:
+                continue
+            pair = work.reference(group)
+            by_table = [
+                (full.ids, value) for full, value in saved[group.ids] if full.precision == group.precision
+            ]
+            assert by_table == ([(pair[0].ids, median_saving(group, pair[0]))] if pair else [])
+            compared += len(by_table)
+    assert compared >= 15
+    for technique in TECHNIQUES[1:]:
+        test = {"of": technique, "against": BASELINE, "within": [None, 1]}
+        claim = Claim.model_validate({"id": "a", "says": "A.", "tests": [test]}, strict=False)
+        for finding in judge(claim, records).findings:
+            if finding.value is not None:
+                (values,) = [of for ids, of in saved.items() if set(finding.runs) <= {*ids}]
+                assert finding.value in [value for full, value in values]
 
 
 def test_runs_of_no_common_seed_are_compared_by_their_medians():

@@ -178,11 +178,16 @@ def arm_order(setup: Setup) -> tuple[int, int, int, bool, str, int, float]:
 # ---- what is saved ---------------------------------------------------------------------------------------
 
 
+def fraction_saved(of: float, against: float) -> float:
+    """Return the fraction of `against` that `of` saves; below 0, what it takes more. `against` is not 0."""
+    return 1 - of / against
+
+
 def saving(of: float | None, against: float | None) -> float | None:
-    """Return the fraction of `against` that `of` saves; None when a side is missing or infinite."""
+    """Return the fraction of `against` that `of` saves; None when a side is missing, infinite or 0."""
     if of is None or not against or math.inf in (of, against):
         return None
-    return 1 - of / against
+    return fraction_saved(of, against)
 
 
 def change(of: float | None, against: float | None) -> float | None:

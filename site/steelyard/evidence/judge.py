@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from math import inf
 from typing import Literal
 
-from memlab.results.comparing import Difference, common_seeds, differences, is_time, saving
+from memlab.results.comparing import Difference, common_seeds, differences, fraction_saved, is_time
 from memlab.results.groups import Group, tuned
 from memlab.results.record import Setup
 from steelyard.arithmetic import compute
@@ -21,7 +21,7 @@ SEEDS = 3
 """Fewer repeats cannot disagree in a way that says anything."""
 
 _TAKE: dict[str, tuple[Callable[[float, float], float], float]] = {
-    "saving": (lambda of, against: saving(of, against) or 0.0, 0.0),
+    "saving": (fraction_saved, 0.0),
     "ratio": (lambda of, against: of / against, 1.0),
     "difference": (lambda of, against: of - against, 0.0),
 }

@@ -7,7 +7,7 @@ from typing import Any
 
 from flask_babel import gettext as _
 
-from memlab.results.comparing import saving
+from memlab.results.comparing import fraction_saved
 from memlab.results.record import KINDS
 from memlab.results.techniques import BASELINE
 from steelyard.evidence import Group
@@ -92,7 +92,7 @@ def waterfall_chart(built: Sequence[tuple[str, Group]], prefix: str) -> Chart | 
                 (
                     numbers.size(parts.total),
                     "–" if first else _saved(before, parts.total),
-                    "–" if first else change_words(saving(parts.total, totals[0]) or 0.0),
+                    "–" if first else change_words(fraction_saved(parts.total, totals[0])),
                 ),
             )
         )
