@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
 READY := $(VENV)/.ready
 
-.PHONY: serve test demos reference quality grid validate check bench load lint
+.PHONY: serve test test-fast fuzz demos reference quality grid validate check bench load lint
 .DELETE_ON_ERROR:
 
 serve: $(READY)-site
@@ -16,6 +16,14 @@ serve: $(READY)-site
 # As many files at once as there are cores, four at most: each worker has its own browser and its own PostgreSQL.
 test: $(READY)-all browser
 	@$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+
+# For edit loops: without the tests that start demos, ranks, a browser or the whole site. `make test` has them all.
+test-fast: $(READY)-all
+	@$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder -m "not slow and not browser" $(ARGS)
+
+# Other inputs every day: SEED=20270131 tries those of a day again, SECONDS= bounds the time of each target.
+fuzz: $(READY)-all
+	@PYTHONPATH=tests:tests/support $(BIN)/python -m fuzz $(if $(SEED),--seed $(SEED)) $(if $(SECONDS),--seconds $(SECONDS)) $(ARGS)
 
 demos: $(READY)-demos
 	@$(BIN)/python -m memlab.suite $(ARGS)
@@ -39,8 +47,8 @@ bench: $(READY)-all
 	@$(BIN)/python tests/bench/run.py
 
 load: $(READY)-all
-	@PYTHONPATH=tests $(BIN)/python -m load.run $(ARGS)
-	@PYTHONPATH=tests $(BIN)/python -m load.kill
+	@PYTHONPATH=tests:tests/support $(BIN)/python -m load.run $(ARGS)
+	@PYTHONPATH=tests:tests/support $(BIN)/python -m load.kill
 
 lint: $(READY)-all
 	@$(BIN)/ruff check .

@@ -25,7 +25,7 @@ with what is trained. In a small model they and the logits (batch × seq × voca
 What to look for in the table: in which phase the peak came, and which kind of bytes was largest just then.
 """
 
-from memlab import launch
+from memlab import Demo, launch
 
 
 def build(lab):
@@ -40,7 +40,7 @@ def build(lab):
     return model, optimizer
 
 
-# The training step is the same for every demo (`memlab.measure.Trainer.step`):
+# The training step is the same for every demo (`memlab.measuring.trainer.Trainer.step`):
 #
 #     with lab.autocast():
 #         loss = model(**batch).loss
@@ -50,5 +50,7 @@ def build(lab):
 #
 # Gradients are freed right after the step, so none are alive while the next forward pass builds up.
 
+DEMO = Demo("baseline", build, lr=1e-4)
+
 if __name__ == "__main__":
-    launch.main("baseline", __doc__, build, lr=1e-4)
+    launch.main(DEMO, __doc__)

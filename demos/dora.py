@@ -22,7 +22,7 @@ This file is `baseline.py` with the lines marked NEW. The baseline is run beside
 kernels and optimizer, each in a process of its own.
 """
 
-from memlab import launch
+from memlab import Demo, launch
 
 
 def build(lab):
@@ -50,5 +50,7 @@ def build(lab):
     return model, optimizer
 
 
+DEMO = Demo("dora", build, lr=1e-3, adapters=True)
+
 if __name__ == "__main__":
-    launch.main("dora", __doc__, build, lr=1e-3, adapters=True)
+    launch.main(DEMO, __doc__)

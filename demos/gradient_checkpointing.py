@@ -22,7 +22,7 @@ This file is `baseline.py` with the lines marked NEW. The baseline is run beside
 kernels and optimizer, each in a process of its own.
 """
 
-from memlab import launch
+from memlab import Demo, launch
 
 
 def build(lab):
@@ -52,5 +52,7 @@ def build(lab):
 #
 #     hidden = block(hidden)
 
+DEMO = Demo("gradient_checkpointing", build, lr=1e-4)
+
 if __name__ == "__main__":
-    launch.main("gradient_checkpointing", __doc__, build, lr=1e-4)
+    launch.main(DEMO, __doc__)

@@ -20,7 +20,7 @@ This file is `baseline.py` with the lines marked NEW. The baseline is run beside
 kernels and optimizer, each in a process of its own.
 """
 
-from memlab import launch
+from memlab import Demo, launch
 
 
 def build(lab):
@@ -47,5 +47,7 @@ def build(lab):
     return model, optimizer
 
 
+DEMO = Demo("pissa", build, lr=3e-4, adapters=True, own=("init",))
+
 if __name__ == "__main__":
-    launch.main("pissa", __doc__, build, lr=3e-4, adapters=True, own=("init",))
+    launch.main(DEMO, __doc__)

@@ -22,7 +22,7 @@ This file is `baseline.py` with the lines marked NEW. The baseline is run beside
 kernels and optimizer, each in a process of its own.
 """
 
-from memlab import launch
+from memlab import Demo, launch
 
 
 def build(lab):
@@ -56,5 +56,7 @@ def build(lab):
     return model, optimizer
 
 
+DEMO = Demo("qlora", build, lr=1e-3, adapters=True, needs=("bitsandbytes",))
+
 if __name__ == "__main__":
-    launch.main("qlora", __doc__, build, lr=1e-3, adapters=True, needs=("bitsandbytes",))
+    launch.main(DEMO, __doc__)

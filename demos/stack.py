@@ -24,8 +24,8 @@ On a GPU, paged moments lie outside the allocator's count; they are added to it.
 This file has no NEW marks: every step of it is in sight.
 """
 
-from memlab import launch
-from memlab.record import STEPS
+from memlab import Demo, launch
+from memlab.results.record import STEPS
 
 
 def build(lab):
@@ -70,15 +70,16 @@ def build(lab):
     return model, optimizer
 
 
+# A step that trains all weights wants a smaller learning rate than one that trains adapters.
+DEMO = Demo(
+    "stack",
+    build,
+    lr=1e-3,
+    lr_of={"checkpointing": 1e-4},
+    adapters=True,
+    own=("step",),
+    needs=("bitsandbytes",),
+)
+
 if __name__ == "__main__":
-    # A step that trains all weights wants a smaller learning rate than one that trains adapters.
-    launch.main(
-        "stack",
-        __doc__,
-        build,
-        lr=1e-3,
-        lr_of={"checkpointing": 1e-4},
-        adapters=True,
-        own=("step",),
-        needs=("bitsandbytes",),
-    )
+    launch.main(DEMO, __doc__)

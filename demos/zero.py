@@ -32,7 +32,7 @@ step, and counts as a temporary. Buckets, gathered weights and gradients on thei
 the reduced gradients wait for the optimizer on the host, in fp32, and so count beside the bf16 ones.
 """
 
-from memlab import launch
+from memlab import Demo, launch
 
 
 def config(setup):
@@ -78,11 +78,13 @@ def build(lab):
     return model, optimizer
 
 
-# NEW: the training step is DeepSpeed's (`memlab.sharded.ShardedTrainer.step`):
+# NEW: the training step is DeepSpeed's (`memlab.measuring.zero.ShardedTrainer.step`):
 #
 #     loss = model(**batch).loss
 #     model.backward(loss)
 #     model.step()
 
+DEMO = Demo("zero", build, lr=1e-4, sharded=True)
+
 if __name__ == "__main__":
-    launch.main("zero", __doc__, build, lr=1e-4, sharded=True)
+    launch.main(DEMO, __doc__)

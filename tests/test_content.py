@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from memlab.record import STEPS, Record
+from memlab.results.record import STEPS, Record
 from steelyard import evidence
 from steelyard.bank.load import load
 from steelyard.bank.model import Bank

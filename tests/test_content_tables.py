@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from memlab.record import KINDS, Record
+from memlab.results.record import KINDS, Record
 from steelyard import evidence
 from steelyard.bank.load import load
 from steelyard.bank.model import Bank

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from memlab.record import Record
+from memlab.results.record import Record
 from records import VERSIONS, make_record
 from steelyard.evidence import judge
 from weighed import THIRTY_PERCENT, baseline, claim, records

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from memlab.record import States
+from memlab.results.record import States
 from records import make_record
 from steelyard.evidence import Records, judge
 from weighed import LOSS, THIRTY_PERCENT, claim, falling, learner, records

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 import planned
-from memlab.record import Record
+from memlab.results.record import Record
 from records import make_record
 from steelyard import evidence
 from steelyard.evidence import Finding, Records, judge

@@ -27,7 +27,7 @@ def files() -> list[Path]:
 
 def test_git_does_not_ignore_the_site_which_the_usual_templates_do():
     ignored = git(
-        "check-ignore", "site/steelyard/settings.py", "demos/memlab/record.py", "questions/README.md"
+        "check-ignore", "site/steelyard/settings.py", "demos/memlab/results/record.py", "questions/README.md"
     )
 
     assert ignored == ""

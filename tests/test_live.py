@@ -119,10 +119,10 @@ def test_the_watching_thread_tells_of_every_change(tmp_path, monkeypatch, events
     live.watch(seen.put)
     try:
         (tmp_path / "a.md").write_text("one")
-        while seen.get(timeout=20) != {"a.md": "one"}:
+        while seen.get(timeout=600) != {"a.md": "one"}:
             pass
         (tmp_path / "a.md").write_text("two, longer")
-        while seen.get(timeout=20) != {"a.md": "two, longer"}:
+        while seen.get(timeout=600) != {"a.md": "two, longer"}:
             pass
         assert live.value == {"a.md": "two, longer"}
     finally:
@@ -137,7 +137,7 @@ def test_watching_a_folder_that_is_not_there_yet(tmp_path):
     try:
         root.mkdir()
         (root / "a.md").write_text("one")
-        while seen.get(timeout=20) != {"a.md": "one"}:
+        while seen.get(timeout=600) != {"a.md": "one"}:
             pass
     finally:
         live.close()

@@ -18,9 +18,11 @@ import torch
 DEMOS = Path(__file__).parents[2] / "demos"
 sys.path.insert(0, str(DEMOS))
 
-from memlab import data, measure  # noqa: E402
-from memlab.model import find  # noqa: E402
-from memlab.setup import Setup  # noqa: E402
+from memlab.measuring.lab import Lab  # noqa: E402
+from memlab.measuring.trainer import Trainer  # noqa: E402
+from memlab.options.setup import Setup  # noqa: E402
+from memlab.training import data  # noqa: E402
+from memlab.training.model import find  # noqa: E402
 
 
 def main() -> None:
@@ -35,9 +37,9 @@ def main() -> None:
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     setup = Setup(batch=options.batch, seq=options.seq, lr=1e-5)
     source = find(setup)
-    lab = measure.Lab(setup, 0, source, device)
+    lab = Lab(setup, 0, source, device)
     model = lab.load_model("float32")
-    trainer = measure.Trainer(lab, model, lab.optimizer(model))
+    trainer = Trainer(lab, model, lab.optimizer(model))
     text = (data.load("docstrings"), *source.tokenizer())
     (batch,) = data.training_batches(*text, batch=setup.batch, seq=setup.seq, n=1, seed=0)
     batch = {name: tensor.to(device) for name, tensor in batch.items()}

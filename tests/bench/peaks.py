@@ -18,12 +18,14 @@ import torch
 DEMOS = Path(__file__).parents[2] / "demos"
 sys.path.insert(0, str(DEMOS))
 
-from memlab import data, measure  # noqa: E402
-from memlab.model import find  # noqa: E402
-from memlab.profiled import profiled_peak  # noqa: E402
-from memlab.record import STEPS  # noqa: E402
-from memlab.setup import Setup  # noqa: E402
-from memlab.words import in_bytes  # noqa: E402
+from memlab.measuring.lab import Lab  # noqa: E402
+from memlab.measuring.profiler import profiled_peak  # noqa: E402
+from memlab.measuring.trainer import Trainer  # noqa: E402
+from memlab.options.setup import Setup  # noqa: E402
+from memlab.results.numbers import in_bytes  # noqa: E402
+from memlab.results.record import STEPS  # noqa: E402
+from memlab.training import data  # noqa: E402
+from memlab.training.model import find  # noqa: E402
 
 TECHNIQUES = ("baseline", "lora", "qlora", "gradient_checkpointing", "pissa", "dora")
 
@@ -63,8 +65,8 @@ def count(name: str, setup: Setup) -> tuple[int, int]:
     demo = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(demo)
     source = find(setup)
-    lab = measure.Lab(setup, 0, source, torch.device("cpu"))
-    trainer = measure.Trainer(lab, *demo.build(lab))
+    lab = Lab(setup, 0, source, torch.device("cpu"))
+    trainer = Trainer(lab, *demo.build(lab))
     text = (data.load("docstrings"), *source.tokenizer())
     batches = data.training_batches(*text, batch=setup.batch, seq=setup.seq, n=3, seed=0)
     trainer.step(batches[0])  # brings the optimizer's states

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, expect
 
-from chromium import chromium, serving
+from chromium import MINUTES, chromium, serving
 from instructing import add_instructor
 from steelyard.settings import Settings, project_data, sqlite_url
 from steelyard.web import create_app
@@ -19,7 +19,7 @@ from steelyard.web.app.database import migrate
 @pytest.fixture(scope="module")
 def browser(site: str) -> Iterator[Browser]:
     """Gone before other modules run: neither Flask's contexts nor a second Playwright live beside its event loop."""
-    expect.set_options(timeout=20_000)  # a loaded machine is slow to draw a long page
+    expect.set_options(timeout=MINUTES)  # a loaded machine is slow to draw a long page
     with chromium() as browser:
         yield browser
 

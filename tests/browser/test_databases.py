@@ -33,6 +33,7 @@ def answer(page: Page) -> None:
     follow(page.locator("form.answer button[type=submit]"))
 
 
+@pytest.mark.both_databases
 def test_an_instructor_and_a_learner_get_through_on_either_database(
     browser: Browser,
     site_of: Callable[..., AbstractContextManager[str]],

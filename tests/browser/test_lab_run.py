@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import signal
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,7 +18,7 @@ from playwright.sync_api import Browser, Page, expect
 from browser.test_access import RULES
 from browser.test_journey import learner
 from chromium import follow, serving
-from memlab.record import read
+from memlab.results.record import read
 from steelyard.settings import Settings, project_data, sqlite_url
 from steelyard.web import create_app
 from steelyard.web.app.database import migrate
@@ -28,9 +29,6 @@ pytestmark = [
     pytest.mark.browser,
     pytest.mark.skipif(os.name != "posix", reason="process groups"),
 ]
-
-MINUTES = 240_000
-"""How long a page may take to show the end of a run, in milliseconds: other tests may be running beside it."""
 
 WORDS = {
     "en": {"run": "Run", "cancel": "Cancel", "cancelled": "cancelled", "done": "done", "beside": "Beside the published record"},
@@ -74,6 +72,12 @@ def site(tmp_path_factory: pytest.TempPathFactory, lab: Lab, results: Path) -> I
         app.extensions["sqlalchemy"].engine.dispose()
 
 
+@pytest.fixture
+def warm_demos(warm_python: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the site start demos in a Python that has torch already."""
+    monkeypatch.setattr(sys, "executable", warm_python)
+
+
 @contextmanager
 def reader(browser: Browser, site: str, lab: Lab, lang: str = "en", script: bool = True) -> Iterator[Page]:
     """The page of somebody who has opened the link of the terminal; nothing may go wrong on it."""
@@ -106,19 +110,20 @@ def test_a_run_is_started_followed_and_cancelled(browser: Browser, site: str, la
         start(page, lang, steps="500")
         expect(page).to_have_url(re.compile(r"/techniques/lora#run$"))
         line = page.locator(".run-chart polyline").first
-        expect(line).to_have_attribute("points", re.compile(r"(\S+ ){3}"), timeout=MINUTES)
+        expect(line).to_have_attribute("points", re.compile(r"(\S+ ){3}"))
         drawn = line.get_attribute("points") or ""
-        expect(line).not_to_have_attribute("points", drawn, timeout=MINUTES)
+        expect(line).not_to_have_attribute("points", drawn)
         expect(page.locator(".run-bytes").first).to_have_text(re.compile(r"MiB|GiB"))
         run = lab.latest("lora")
         assert run is not None and run.pid is not None
         pid = run.pid
         page.get_by_role("button", name=WORDS[lang]["cancel"]).click()
-        expect(page.locator(".run-state")).to_have_text(WORDS[lang]["cancelled"], timeout=MINUTES)
+        expect(page.locator(".run-state")).to_have_text(WORDS[lang]["cancelled"])
     assert not is_alive(pid)
     assert run.records == {}, "what was cancelled leaves no record"
 
 
+@pytest.mark.usefixtures("warm_demos")
 @pytest.mark.parametrize("script", [True, False], ids=["script", "plain"])
 def test_a_run_is_started_and_its_result_stands_beside_the_published_record(
     browser: Browser, site: str, lab: Lab, results: Path, script: bool
@@ -132,7 +137,7 @@ def test_a_run_is_started_and_its_result_stands_beside_the_published_record(
             expect(page).to_have_url(re.compile(r"/lab/runs/\d+$"))
             while state.inner_text() in ("waiting for its turn", "running"):
                 follow(page.locator(".run-refresh"))
-        expect(state).to_have_text("done", timeout=MINUTES)
+        expect(state).to_have_text("done")
         found, beside = page.locator(".run-found"), page.locator(".run-beside")
         expect(found).to_contain_text("peak memory")
         expect(found.locator("th[scope=col]")).to_have_count(3)
@@ -161,7 +166,7 @@ def test_a_run_that_is_killed_is_recorded_as_failed_and_the_site_stays_up(
         assert run is not None
         wait_until(lab, run, lambda run: bool(run.parts) and run.parts[0].state == "train")
         os.kill(run.pid or 0, signal.SIGKILL)
-        expect(page.locator(".run-state")).to_have_text("failed", timeout=MINUTES)
+        expect(page.locator(".run-state")).to_have_text("failed")
         expect(page.locator(".run-live .trouble")).to_contain_text("killed by signal 9")
     (path,) = (lab.out / f"{name}.json" for name in run.records)
     record = read(path)
@@ -171,8 +176,8 @@ def test_a_run_that_is_killed_is_recorded_as_failed_and_the_site_stays_up(
     assert (record.setup.model, record.setup.steps) == ("tiny", 500)
 
 
-@pytest.mark.parametrize("lang", ["en", "ja"])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.usefixtures("warm_demos")
+@pytest.mark.parametrize(("lang", "scheme"), [("en", "light"), ("ja", "dark")])
 def test_axe_finds_nothing_on_the_panel(browser: Browser, site: str, lab: Lab, lang: str, scheme: str):
     """Closed, with a mistake in the form, while it runs, and after its end; on a small telephone too."""
     context = browser.new_context(
@@ -194,9 +199,9 @@ def test_axe_finds_nothing_on_the_panel(browser: Browser, site: str, lab: Lab, l
     expect(page.get_by_role("alert")).to_be_visible()
     look("a mistake")
     start(page, lang, technique="baseline")
-    expect(page.locator(".run-bytes").first).to_have_text(re.compile("MiB"), timeout=MINUTES)
+    expect(page.locator(".run-bytes").first).to_have_text(re.compile("MiB"))
     look("running")
-    expect(page.locator(".run-state")).to_have_text(WORDS[lang]["done"], timeout=MINUTES)
+    expect(page.locator(".run-state")).to_have_text(WORDS[lang]["done"])
     look("ended")
     page.locator(".run-again > summary").click()
     look("ended, with the form open")

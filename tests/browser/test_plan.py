@@ -14,7 +14,7 @@ from playwright.sync_api import Browser, Page, expect
 import planned
 from browser.test_access import RULES
 from browser.test_journey import learner
-from browser.test_lab_run import MINUTES, reader
+from browser.test_lab_run import reader
 from chromium import follow, serving
 from planned import LARGE, SMALL
 from steelyard.settings import Settings, project_data, sqlite_url
@@ -196,7 +196,7 @@ def test_any_model_is_predicted_by_its_config_and_shown_like_one_of_the_grid(
         look(page, "a mistake")
 
         ask(page, seq="64")
-        expect(page.locator(".run-state")).to_have_text("done", timeout=MINUTES)
+        expect(page.locator(".run-state")).to_have_text("done")
         found = page.locator(".run-found", has_text="LoRA")
         expect(found.locator("td.fit-yes")).to_have_count(8)
         expect(found).to_contain_text("The peak comes in the")
@@ -205,5 +205,5 @@ def test_any_model_is_predicted_by_its_config_and_shown_like_one_of_the_grid(
         look(page, "a prediction")
 
         ask(page, seq="512")
-        expect(page.locator(".run-state")).to_have_text("refused", timeout=MINUTES)
+        expect(page.locator(".run-state")).to_have_text("refused")
         expect(page.locator(".run-live .trouble")).to_contain_text("reads at most 128 tokens")

@@ -15,10 +15,15 @@ from typing import Any
 import pytest
 import torch
 
-from memlab import data, measure
-from memlab.model import find
-from memlab.record import Record
-from memlab.setup import Setup
+from memlab.measuring.lab import Lab
+from memlab.measuring.run import Run
+from memlab.measuring.trainer import Trainer
+from memlab.options.demo import Demo, load
+from memlab.options.setup import Setup
+from memlab.results.record import Record
+from memlab.training import data
+from memlab.training.model import find
+from warm import FOR_DEMOS
 
 DEMOS = Path(__file__).parents[2] / "demos"
 TINY = Setup(
@@ -65,18 +70,27 @@ def demo() -> Callable[[str], ModuleType]:
 
 
 @pytest.fixture(scope="session")
-def run_demo() -> Callable[..., subprocess.CompletedProcess[str]]:
-    """Return a function that runs a demo as a user does, from a folder that is not the checkout's."""
+def run_demo(request: pytest.FixtureRequest) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Return a function that runs a demo as a user does, from a folder that is not the checkout's.
+
+    A demo that trains or predicts imports its libraries `fresh` only where a test is about that.
+    """
 
     def run(
-        script: str | Path, *arguments: str, cwd: Path | None = None, python_options: Sequence[str] = ()
+        script: str | Path,
+        *arguments: str,
+        cwd: Path | None = None,
+        fresh: bool = False,
+        python_options: Sequence[str] = (),
     ) -> subprocess.CompletedProcess[str]:
+        fresh |= bool(python_options)
+        python = sys.executable if fresh else request.getfixturevalue("warm_python")
         return subprocess.run(
-            [sys.executable, *python_options, str(DEMOS / script), *arguments],
+            [python, *python_options, str(DEMOS / script), *arguments],
             capture_output=True,
             text=True,
             cwd=cwd,
-            env=os.environ | {"OMP_NUM_THREADS": "1", "COLUMNS": "120", "HF_HUB_OFFLINE": "1"},
+            env=os.environ | FOR_DEMOS,
             check=False,
         )
 
@@ -84,20 +98,34 @@ def run_demo() -> Callable[..., subprocess.CompletedProcess[str]]:
 
 
 def _setup(name: str, **other: Any) -> Setup:
-    adapters: dict[str, Any] = {} if name == "baseline" else {"rank": 16, "alpha": 16.0}
+    without = name in ("baseline", "gradient_checkpointing")
+    adapters: dict[str, Any] = {} if without else {"rank": 16, "alpha": 16.0}
     adapters |= {"pissa": {"init": "pissa"}, "stack": {"step": "chunked_loss"}}.get(name, {})
     return replace(TINY, **adapters | other)
 
 
-@pytest.fixture(scope="session")
-def finished(demo: Callable[[str], ModuleType]) -> Callable[..., Record]:
-    """Return a function that measures a demo on the tiny model in this process, and returns its record."""
+def _demo(name: str, build: Any) -> Demo:
+    demo = load(name)
+    return demo if build is None else replace(demo, build=build)
 
-    def run(name: str, *, seed: int = 0, build: measure.Build | None = None, **other: Any) -> Record:
-        one = measure.Run(
-            name, _setup(name, **other), seed=seed, command=f"python demos/{name}.py --model tiny"
-        )
-        return one.measure(build or demo(name).build, lambda stage, done, of: None)
+
+@pytest.fixture(scope="session")
+def finished() -> Callable[..., Record]:
+    """Return a function that measures a demo on the tiny model in this process, and returns its record.
+
+    Each setup is measured once, whichever tests ask for it; `again` measures it anew, and so does a `build`.
+    """
+    measured: dict[tuple[str, Setup, int], Record] = {}
+
+    def run(name: str, *, seed: int = 0, again: bool = False, build: Any = None, **other: Any) -> Record:
+        setup = _setup(name, **other)
+        if build or again or (name, setup, seed) not in measured:
+            run = Run(_demo(name, build), setup, seed=seed, command=f"python demos/{name}.py")
+            record = run.measure(lambda stage, done, of: None)
+            if build or again:
+                return record
+            measured[name, setup, seed] = record
+        return measured[name, setup, seed].model_copy(deep=True)
 
     return run
 
@@ -106,7 +134,7 @@ def finished(demo: Callable[[str], ModuleType]) -> Callable[..., Record]:
 class Arm:
     """One technique on the tiny model, ready to train."""
 
-    trainer: measure.Trainer
+    trainer: Trainer
     batches: list[data.Batch]
 
     @property
@@ -115,14 +143,14 @@ class Arm:
 
 
 @pytest.fixture(scope="session")
-def arm(demo: Callable[[str], ModuleType]) -> Callable[..., Arm]:
+def arm() -> Callable[..., Arm]:
     """Return a function that builds a demo's technique on the tiny model, one training step done."""
 
-    def make(name: str, precision: str = "mixed", *, build: measure.Build | None = None, **other: Any) -> Arm:
+    def make(name: str, precision: str = "mixed", *, build: Any = None, **other: Any) -> Arm:
         setup = _setup(name, precision=precision, **other)
         source = find(setup)
-        lab = measure.Lab(setup, 0, source, torch.device(setup.device))
-        trainer = measure.Trainer(lab, *(build or demo(name).build)(lab))
+        lab = Lab(setup, 0, source, torch.device(setup.device))
+        trainer = Trainer(lab, *_demo(name, build).build(lab))
         text = (data.load("docstrings"), *source.tokenizer())
         batches = data.training_batches(*text, batch=setup.batch, seq=setup.seq, n=4, seed=0)
         batches = [{name: tensor.to(lab.device) for name, tensor in batch.items()} for batch in batches]

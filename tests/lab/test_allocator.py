@@ -9,9 +9,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from memlab import measure, on_cuda, predict, scripts
-from memlab.allocator import WORKSPACE, Allocator, Block, Log, run
-from memlab.setup import BUNDLED, Setup
+from memlab.measuring.log import Log
+from memlab.measuring.run import Run
+from memlab.options.demo import load
+from memlab.options.setup import BUNDLED, Setup
+from memlab.predicting import cuda_step, predict
+from memlab.predicting.cuda_allocator import WORKSPACE, Allocator, Block, run
 
 MIB = 1024**2
 TINY = Setup(model="tiny", batch=2, seq=64, predict=True, for_="cuda")
@@ -140,7 +143,7 @@ def test_the_operators_that_autocast_widens_on_cuda_are_those_that_torch_says():
         {name.removeprefix("aten::").partition(".")[0] for name in torch._C._dispatch_get_registrations_for_dispatch_key(key)}
         for key in ("AutocastCUDA", "AutocastCPU")
     )  # fmt: skip
-    names = {function.__name__.strip("_") for function in on_cuda._IN_FP32}
+    names = {function.__name__.strip("_") for function in cuda_step._IN_FP32}
     ours = {{"rpow": "pow", "vector_norm": "linalg_vector_norm", "matrix_norm": "linalg_matrix_norm"}.get(n, n) for n in names}  # fmt: skip
 
     assert ours - (cuda - cpu) <= {"linalg_norm"}  # which is one of the two others
@@ -150,11 +153,11 @@ def test_under_cudas_autocast_a_norm_and_a_power_are_in_fp32():
     x = torch.ones(2, 8, dtype=torch.bfloat16)
     with torch.autocast("cpu", torch.bfloat16):
         assert (x**2).dtype is torch.bfloat16
-        with on_cuda.CudaAutocast():
+        with cuda_step.CudaAutocast():
             assert (x**2).dtype is torch.float32
             assert torch.nn.functional.layer_norm(x, (8,)).dtype is torch.float32
             assert torch.nn.functional.linear(x.float(), x.float()).dtype is torch.bfloat16
-    with on_cuda.CudaAutocast():
+    with cuda_step.CudaAutocast():
         assert (x**2).dtype is torch.bfloat16
 
 
@@ -164,10 +167,10 @@ def test_flash_attentions_backward_pass_takes_what_its_source_says():
     key = torch.empty(2, 2, 100, 80, dtype=torch.bfloat16, device="meta")
     rows = 2 * 4 * 128
 
-    assert on_cuda._flash_scratch(query, query, None) == [rows * 4, rows * 96 * 4]
-    assert on_cuda._flash_scratch(query, key, None)[2:] == [2 * 4 * 100 * 80 * 2] * 2
-    assert on_cuda._flash_scratch(query, key, torch.ones(100, 100)) == []
-    assert on_cuda._flash_scratch(query.float(), key.float(), None) == []
+    assert cuda_step._flash_scratch(query, query, None) == [rows * 4, rows * 96 * 4]
+    assert cuda_step._flash_scratch(query, key, None)[2:] == [2 * 4 * 100 * 80 * 2] * 2
+    assert cuda_step._flash_scratch(query, key, torch.ones(100, 100)) == []
+    assert cuda_step._flash_scratch(query.float(), key.float(), None) == []
 
 
 def _told(technique: str, step: str | None = None, **setup: object) -> predict.record.Record:
@@ -218,9 +221,9 @@ GPU_ARMS = [
 def test_a_prediction_is_what_a_gpu_holds(technique, precision, step):
     """Peak allocated within 3 %, and reserved within 10 %, of which loading and evaluating may add their own."""
     setup = Setup(model=BUNDLED, batch=4, seq=512, precision=precision, step=step, device="cuda", steps=3)
-    demo = scripts.demo(technique)
-    real = measure.Run(technique, demo.fit(setup), seed=0, command="python demos")
-    measured = real.measure(demo.build, lambda *_: None).memory
+    demo = load(technique)
+    real = Run(demo, demo.fit(setup), seed=0, command="python demos")
+    measured = real.measure(lambda *_: None).memory
     told = predict.predict(
         technique, None, Setup(**{**vars(setup), "predict": True, "for_": "cuda", "device": "auto"})
     ).memory

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from memlab.compare import comparable, grouped, savings
-from memlab.words import in_bytes, in_percent, in_seconds
+from memlab.results.comparing import comparable, grouped, savings
+from memlab.results.numbers import in_bytes, in_percent, in_seconds
 
 
 @pytest.fixture(scope="module")

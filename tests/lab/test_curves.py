@@ -9,9 +9,10 @@ import re
 import pytest
 from rich.console import Console
 
-from memlab import compare, picture, report
-from memlab.compare import Group, grouped
-from memlab.words import in_steps
+from memlab.publishing import figures, terminal
+from memlab.results import comparing
+from memlab.results.comparing import Group, grouped
+from memlab.results.numbers import in_steps
 from records import make_record
 
 
@@ -31,7 +32,7 @@ def group(*arguments, **options) -> Group:
 
 def shown(records, earlier=()) -> str:
     text = io.StringIO()
-    report.show(records, theirs=None, earlier=earlier, console=Console(file=text, width=120))
+    terminal.show(records, theirs=None, earlier=earlier, console=Console(file=text, width=120))
     return text.getvalue()
 
 
@@ -44,7 +45,7 @@ def cells(text: str, name: str) -> list[str]:
 def test_steps_to_a_loss_are_counted_between_runs_of_one_seed():
     """Each seed has its own order of the text, so a run is held against the other's run of that seed."""
     lora, quicker = group("lora", 0.01), group("pissa", 0.02)
-    count = compare.steps_to(lora)
+    count = comparing.steps_to(lora)
     assert [count(one) for one in lora.records] == [30, 30, 30]
     # 0.02 * (steps - 4.5) >= 0.01 * 25.5, in every seed although the seeds lie apart
     assert [count(one) for one in quicker.records] == [18, 18, 18]
@@ -55,29 +56,29 @@ def test_a_run_that_never_reached_the_loss_weighs_on_the_median():
     """Leaving it out would turn one lucky seed of three into the result."""
     lora = group("lora", 0.01)
     mixed = Group((*runs("pissa", 0.02)[:1], *runs("pissa", 0.005)[1:]))
-    assert mixed.median(compare.steps_to(lora)) == math.inf
+    assert mixed.median(comparing.steps_to(lora)) == math.inf
     assert in_steps(math.inf) == "not reached" and in_steps(18) == "18" and in_steps(None) == "–"
-    assert compare.change(math.inf, 30) is None
+    assert comparing.change(math.inf, 30) is None
 
 
 def test_equal_seconds_are_those_of_the_quickest_run():
     """The one moment at which every run has a loss."""
     groups = [group("lora", 0.01), group("dora", 0.01, step_seconds=1.5)]
-    seconds = compare.equal_seconds(groups)
+    seconds = comparing.equal_seconds(groups)
     assert seconds == 30
     losses = [each.median(lambda one: one.loss_after_seconds(seconds)) for each in groups]
     assert losses == [pytest.approx(3.735), pytest.approx(3.835)]  # after 30 steps, and after 20
-    assert compare.equal_seconds([]) is None
+    assert comparing.equal_seconds([]) is None
 
 
 def test_lora_stands_in_with_its_chosen_rate():
     """Of the rates that were tried with one seed and the one that was repeated, the repeated one."""
     tried, chosen = group("lora", 0.03, seeds=1, lr=3e-3), group("lora", 0.01, lr=1e-3)
     pissa, everything = group("pissa", 0.01), [tried, chosen, group("lora", 0.01, batch=8, seeds=5)]
-    assert compare.lora_beside(pissa, everything) is chosen
-    assert compare.lora_beside(group("lora", 0.01), everything) is None
-    assert compare.lora_beside(group("pissa", 0.01, steps=19), everything) is None
-    assert compare.lora_beside(pissa, []) is None
+    assert comparing.lora_beside(pissa, everything) is chosen
+    assert comparing.lora_beside(group("lora", 0.01), everything) is None
+    assert comparing.lora_beside(group("pissa", 0.01, steps=19), everything) is None
+    assert comparing.lora_beside(pissa, []) is None
 
 
 def test_the_table_of_long_runs_tells_what_was_learned():
@@ -104,12 +105,12 @@ def test_the_table_of_short_runs_keeps_to_memory_and_time():
 def test_the_picture_of_long_runs_has_a_curve_for_each_and_for_lora(tmp_path):
     """With the number of seeds that the band spans; short runs have no such panel."""
     records = [*runs("baseline", 0.01), *runs("pissa", 0.02, lr=3e-4)]
-    svg, _ = picture.draw(records, runs("lora", 0.015, seeds=1), tmp_path / "long")
+    svg, _ = figures.draw(records, runs("lora", 0.015, seeds=1), tmp_path / "long")
     text = svg.read_text()
     assert "Training loss, mean of the last 10 steps" in text and "tokens trained on" in text
     for label in ("baseline, rate 0.0001, 3 seeds", "pissa, rate 0.0003, 3 seeds", "lora, rate 0.001<"):
         assert label in text
-    svg, _ = picture.draw(runs("baseline", 0.01, steps=19), [], tmp_path / "short")
+    svg, _ = figures.draw(runs("baseline", 0.01, steps=19), [], tmp_path / "short")
     assert "Training loss" not in svg.read_text()
 
 
@@ -132,4 +133,4 @@ def test_a_partial_run_gives_no_saving(partial):
     text = shown(records)
     assert f"{partial}: oom" in text and "%" not in text
     baseline, lora = grouped(records)
-    assert compare.savings(lora, [baseline, lora]) == []
+    assert comparing.savings(lora, [baseline, lora]) == []

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from memlab import data
-from memlab.setup import UsageError
+from memlab.options.setup import Setup, UsageError
+from memlab.training import data
 
 
 def tokenize(text: str) -> list[int]:
@@ -80,24 +80,39 @@ def test_the_order_depends_on_the_seed_alone(text):
 
 def test_training_longer_than_the_text_begins_again(text):
     """A short text is repeated in a new order rather than running out."""
-    short = data.Text(text.train[:5], text.held_out[:5], text.sha256)
+    short = data.Dataset(text.train[:5], text.held_out[:5], text.sha256)
     batches = data.training_batches(short, tokenize, 0, batch=4, seq=512, n=4, seed=0)
     assert len(batches) == 4
-    assert len(data.held_out_batches(short, tokenize, 0, batch=4, seq=512)) == 2
+    assert len(data.held_out_batches(short, tokenize, 0, batch=4, seq=512, n=8)) == 2
 
 
 @pytest.mark.parametrize(("seq", "rows"), [(16, 256), (48, 86), (512, 8), (1000, 5), (8192, 1)])
 def test_the_held_out_text_is_as_long_for_short_sequences_as_for_long_ones(text, seq, rows):
     """4096 tokens, rounded up to whole sequences: a loss on fewer would be mostly luck."""
-    batches = data.held_out_batches(text, tokenize, 0, batch=3, seq=seq)
+    assert Setup(batch=3, seq=seq, steps=200).held_out_rows == rows
+    batches = data.held_out_batches(text, tokenize, 0, batch=3, seq=seq, n=rows)
     assert sum(len(batch["input_ids"]) for batch in batches) == rows
     assert all(batch["input_ids"].shape[1] == seq for batch in batches)
     assert [len(batch["input_ids"]) for batch in batches[:-1]] == [3] * (len(batches) - 1)
 
 
+def test_evaluating_costs_no_more_than_training():
+    """Two forward passes over the held-out text take no longer than the steps; a first look has 512 tokens."""
+    quick = Setup(batch=1, seq=128, steps=2, warmup=1)
+    assert quick.held_out_rows * quick.seq == 512
+    for setup in (
+        quick,
+        Setup(),
+        Setup(batch=8, seq=48, steps=60),
+        Setup(batch=1, seq=16, steps=1, warmup=1),
+    ):
+        trained = (setup.steps + setup.warmup) * setup.batch * setup.seq
+        assert 2 * setup.held_out_rows * setup.seq <= 3 * trained
+
+
 def test_every_row_has_something_to_predict(text):
     """Rows shorter than a prompt would give a mean over nothing, and the loss would be no number."""
-    for batch in data.held_out_batches(text, tokenize, 0, batch=1, seq=16):
+    for batch in data.held_out_batches(text, tokenize, 0, batch=1, seq=16, n=64):
         assert (batch["labels"][:, 1:] != data.IGNORED).any()
 
 

@@ -1,4 +1,7 @@
-"""The demos as a user runs them: fresh processes, records on disk, a table, and a clean end."""
+"""The demos as a user runs them: a process for each run, records on disk, a table, and a clean end.
+
+The first demo and the one that Ctrl-C ends import everything themselves; the others find torch imported (`warm`).
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from memlab import record
+from memlab.results import record
 
 TINY = ("--model", "tiny", "--device", "cpu", "--batch", "2", "--seq", "64", "--steps", "2", "--warmup", "1")
 DEMOS = Path(__file__).parents[2] / "demos"
@@ -22,7 +25,7 @@ DEMOS = Path(__file__).parents[2] / "demos"
 def first(run_demo, tmp_path_factory):
     """`python demos/lora.py` once, from a folder that is not the checkout's."""
     out = tmp_path_factory.mktemp("out")
-    answer = run_demo("lora.py", *TINY, "--out", str(out), cwd=out)
+    answer = run_demo("lora.py", *TINY, "--out", str(out), cwd=out, fresh=True)
     assert answer.returncode == 0, answer.stderr
     return out, answer
 
@@ -123,7 +126,9 @@ def test_a_step_of_the_stack_can_be_run_again(run_demo, tmp_path):
 DEMO = '''"""A demo."""
 import sys
 sys.path.insert(0, {demos!r})
-from memlab import launch
+from memlab import Demo, launch
+
+pytestmark = pytest.mark.slow
 
 
 def build(lab):
@@ -132,8 +137,10 @@ def build(lab):
     return model, lab.optimizer(model)
 
 
+DEMO = Demo("baseline", build, lr=1e-4)
+
 if __name__ == "__main__":
-    launch.main("baseline", __doc__, build, lr=1e-4)
+    launch.main(DEMO, __doc__)
 '''
 
 
@@ -203,7 +210,7 @@ def test_ctrl_c_ends_cleanly(tmp_path):
     ) as process:
         child = _wait_for_child(process.pid)
         os.killpg(process.pid, signal.SIGINT)
-        _, errors = process.communicate(timeout=60)
+        _, errors = process.communicate(timeout=600)
     assert process.returncode == 130
     assert errors.strip().splitlines()[-1] == "lora.py: stopped" and "Traceback" not in errors
     assert not list(tmp_path.iterdir())

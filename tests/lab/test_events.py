@@ -10,8 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from memlab import record
-from memlab.setup import BUNDLED
+from memlab.options.setup import BUNDLED
+from memlab.results import record
+
+pytestmark = pytest.mark.slow
 
 DEMOS = Path(__file__).parents[2] / "demos"
 TINY = (

@@ -7,8 +7,10 @@ from dataclasses import replace
 
 import pytest
 
-from memlab import measure, predict, scripts
-from memlab.setup import Setup, UsageError
+from memlab.measuring.run import Run
+from memlab.options.demo import load
+from memlab.options.setup import Setup, UsageError
+from memlab.predicting import predict
 
 SMALL = {
     "vocab_size": 512,
@@ -42,10 +44,10 @@ def _file(tmp_path, fields):
 def test_a_mixture_of_experts_is_predicted_as_it_is_measured(tmp_path, family, technique, precision):
     model = _file(tmp_path, SMALL | EXPERTS[family] | {"model_type": family})
     setup = replace(SETUP, model=model, random_init=True, precision=precision)
-    demo = scripts.demo(technique)
-    real = measure.Run(technique, replace(demo.fit(setup), device="cpu"), seed=0, command="python demos")
+    demo = load(technique)
+    real = Run(demo, replace(demo.fit(setup), device="cpu"), seed=0, command="python demos")
 
-    measured = real.measure(demo.build, lambda *_: None)
+    measured = real.measure(lambda *_: None)
     told = predict.predict(technique, None, setup)
 
     assert told.status == measured.status == "ok"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from memlab import headline
+from memlab.publishing import headline
 from records import make_record
 
 

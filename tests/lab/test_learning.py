@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from memlab.record import Learning, Record
+from memlab.results.record import Learning, Record
 from records import make_record
 
 

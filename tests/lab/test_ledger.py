@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import json
+from functools import cache
 from itertools import pairwise
 
 import pytest
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from memlab.ledger import Ledger
-from memlab.model import find
-from memlab.profiled import profiled_peak
-from memlab.record import KINDS, STEPS
-from memlab.setup import BUNDLED, Setup
+from memlab.measuring.ledger import Ledger
+from memlab.measuring.profiler import profiled_peak
+from memlab.options.setup import BUNDLED, Setup
+from memlab.results.record import KINDS, STEPS
+from memlab.training.model import find
 
 TECHNIQUES = ("baseline", "lora", "qlora", "gradient_checkpointing", "pissa", "dora")
 PLAIN = [(name, precision, {}) for name in TECHNIQUES for precision in ("mixed", "bf16")]
@@ -22,6 +23,19 @@ STACK = [
 ]  # which a CPU has no use for
 ARMS = [pytest.param(*arm, id="-".join([*arm[:2], *arm[2].values()])) for arm in PLAIN + STACK]
 arms = pytest.mark.parametrize(("name", "precision", "options"), ARMS)
+
+
+@pytest.fixture(scope="module")
+def two_ledgers(arm):
+    """Return a function that gives the ledgers of one step of two builds of an arm; each arm is built once so."""
+
+    @cache
+    def ledgers(name: str, precision: str, step: str | None) -> tuple[Ledger, Ledger]:
+        options = {"step": step} if step else {}
+        builds = [arm(name, precision, **options) for _ in range(2)]
+        return tuple(it.trainer.ledger_step(it.batches[1]) for it in builds)
+
+    return lambda name, precision, options: ledgers(name, precision, options.get("step"))
 
 
 @arms
@@ -54,10 +68,9 @@ def test_being_watched_adds_no_gradient(arm, tmp_path, name, precision):
 
 
 @arms
-def test_the_breakdown_sums_to_the_peak_and_the_timeline_holds_it(arm, name, precision, options):
+def test_the_breakdown_sums_to_the_peak_and_the_timeline_holds_it(two_ledgers, name, precision, options):
     """Every kind is counted once: the kinds add up to the peak, and no other instant is higher."""
-    it = arm(name, precision, **options)
-    ledger = it.trainer.ledger_step(it.batches[1])
+    ledger, _ = two_ledgers(name, precision, options)
     peak = ledger.peak()
     assert peak.breakdown.total == peak.total
     for points in (300, 40, 3):
@@ -68,11 +81,9 @@ def test_the_breakdown_sums_to_the_peak_and_the_timeline_holds_it(arm, name, pre
 
 
 @arms
-def test_the_same_step_gives_the_same_bytes(arm, name, precision, options):
+def test_the_same_step_gives_the_same_bytes(two_ledgers, name, precision, options):
     """Two builds, two ledgers: equal to the byte at the peak and at every instant of the timeline."""
-    first, second = (
-        it.trainer.ledger_step(it.batches[1]) for it in (arm(name, precision, **options) for _ in range(2))
-    )
+    first, second = two_ledgers(name, precision, options)
     assert first.peak() == second.peak()
     # Under checkpoints autocast drops its copies at the end of the forward pass, in no certain order.
     if (name, precision) != ("gradient_checkpointing", "mixed"):

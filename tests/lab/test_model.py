@@ -6,8 +6,11 @@ import pytest
 import torch
 import transformers
 
-from memlab import cache, hardware, measure, model
-from memlab.setup import BUNDLED, Setup, UsageError
+from memlab.measuring import hardware
+from memlab.measuring.run import Run
+from memlab.options.demo import load
+from memlab.options.setup import BUNDLED, Setup, UsageError
+from memlab.training import cache, model
 
 CPU = torch.device("cpu")
 
@@ -86,12 +89,12 @@ def test_adapters_need_a_layer_to_stand_beside(folder):
     ):
         bare.check_linear_layers()
 
-    class RunOfBare(measure.Run):
+    class RunOfBare(Run):
         def _find(self, setup: Setup) -> model.Source:
             return bare
 
     with pytest.raises(UsageError, match="no layer but its output head"):
-        RunOfBare("lora", Setup(device="cpu", lr=1e-3), seed=0, command="python demos/lora.py")
+        RunOfBare(load("lora"), Setup(device="cpu", lr=1e-3), seed=0, command="python demos/lora.py")
 
 
 def test_a_gpu_that_somebody_uses_is_refused(monkeypatch):
@@ -154,6 +157,7 @@ def test_a_failed_fill_leaves_nothing_behind(tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_the_bundled_model_is_a_trained_one():
     """It finishes a sentence as only a trained model does."""
     source = model.find(Setup())

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 from dataclasses import replace
 
 import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from memlab import fit, grid, plan, predict, report
-from memlab.fit import GIB, OUTSIDE_BYTES
-from memlab.flops import flops
-from memlab.ledger import Ledger
-from memlab.setup import Setup
+from memlab.measuring.ledger import Ledger
+from memlab.options.setup import Setup
+from memlab.plan import command, grid, search
+from memlab.predicting import predict
+from memlab.predicting.flops import flops
+from memlab.publishing import terminal
+from memlab.results import gpu_fit
+from memlab.results.gpu_fit import GIB, OUTSIDE_BYTES
 from records import make_record
 
 TINY = Setup(model="tiny", predict=True, for_="cuda")
@@ -22,24 +27,26 @@ TINY = Setup(model="tiny", predict=True, for_="cuda")
 @pytest.fixture
 def few(monkeypatch):
     """Search full fine-tuning and LoRA alone: in all that follows they differ as all techniques do."""
-    chosen = tuple(arm for arm in grid.ARMS if arm[0] in ("baseline", "lora", "gradient_checkpointing"))
-    monkeypatch.setattr(plan, "ARMS", chosen)
+    chosen = tuple(
+        arm for arm in grid.TECHNIQUE_SETUPS if arm[0] in ("baseline", "lora", "gradient_checkpointing")
+    )
+    monkeypatch.setattr(search, "TECHNIQUE_SETUPS", chosen)
 
 
 def test_the_largest_batch_that_fits_is_found(few):
     """With room for batch 4 and not for 16, by the predictions themselves."""
     room = predict.predict("lora", None, replace(TINY, batch=4, seq=64)).memory.reserved_bytes + OUTSIDE_BYTES
-    found, _ = plan.search(TINY, room, (1, 4, 4096), (64,))
+    found, _ = search.search(TINY, room, (1, 4, 4096), (64,))
     lora = next(one for one in found if one.record.technique == "lora")
 
     assert lora.record.setup.batch == 4
-    assert lora.fit == fit.fit(lora.record, room)
+    assert lora.fit == gpu_fit.fit(lora.record, room)
     assert lora.fit.fits
 
 
 def test_what_fits_is_ranked_by_its_operations_for_a_token(few):
     """A frozen model has no gradients of weights to compute; checkpointing computes the forward pass twice."""
-    found, left_out = plan.search(TINY, 80 * GIB, (2,), (64,))
+    found, left_out = search.search(TINY, 80 * GIB, (2,), (64,))
 
     names = [one.name for one in found]
     assert names[0] == "lora" and names[-1] == "gradient_checkpointing"
@@ -51,7 +58,7 @@ def test_what_fits_is_ranked_by_its_operations_for_a_token(few):
 
 
 def test_what_does_not_fit_and_what_cannot_be_read_is_said(few):
-    found, left_out = plan.search(TINY, OUTSIDE_BYTES, (1,), (64, 8192))
+    found, left_out = search.search(TINY, OUTSIDE_BYTES, (1,), (64, 8192))
 
     assert found == []
     assert left_out[0].startswith("baseline mixed, 64 tokens: even batch 1 lacks ")
@@ -69,11 +76,11 @@ def test_what_a_technique_cannot_take_leaves_that_technique_out_alone(tmp_path, 
     }
     sizes = {"vocab_size": 512, "hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2}
     (tmp_path / "config.json").write_text(json.dumps(fields | sizes | {"num_attention_heads": 4}))
-    chosen = tuple(arm for arm in grid.ARMS if arm[0] in ("baseline", "dora", "lora"))
-    monkeypatch.setattr(plan, "ARMS", chosen)
+    chosen = tuple(arm for arm in grid.TECHNIQUE_SETUPS if arm[0] in ("baseline", "dora", "lora"))
+    monkeypatch.setattr(search, "TECHNIQUE_SETUPS", chosen)
     capfd.readouterr()
 
-    found, left_out = plan.search(replace(TINY, model=str(tmp_path / "config.json")), 80 * GIB, (1,), (64,))
+    found, left_out = search.search(replace(TINY, model=str(tmp_path / "config.json")), 80 * GIB, (1,), (64,))
 
     assert {one.name for one in found} == {"lora", "baseline mixed", "baseline bf16"}
     assert left_out == [
@@ -83,13 +90,13 @@ def test_what_a_technique_cannot_take_leaves_that_technique_out_alone(tmp_path, 
 
 
 def test_a_process_that_was_killed_is_told_in_one_line(monkeypatch, capsys):
-    class Killed(plan.ProcessPoolExecutor):
+    class Killed(command.ProcessPoolExecutor):
         def map(self, *_given, **_named):
-            raise plan.BrokenProcessPool
+            raise command.BrokenProcessPool
 
-    monkeypatch.setattr(plan, "ProcessPoolExecutor", Killed)
+    monkeypatch.setattr(command, "ProcessPoolExecutor", Killed)
     with pytest.raises(SystemExit) as left:
-        plan.main(["--model", "tiny", "--gpu-memory", "8GiB"])
+        command.main(["--model", "tiny", "--gpu-memory", "8GiB"])
 
     assert left.value.code == 1
     assert (
@@ -97,11 +104,24 @@ def test_a_process_that_was_killed_is_told_in_one_line(monkeypatch, capsys):
     )
 
 
-def test_the_command_prints_a_table_or_json(few, capsys):
+class InThisProcess(contextlib.nullcontext):
+    """A pool without processes: each of them would import torch anew."""
+
+    def __init__(self, *_given):
+        super().__init__(self)
+
+    map = staticmethod(map)
+
+
+@pytest.mark.slow
+def test_the_command_prints_a_table_or_json(few, capsys, monkeypatch):
+    """The table by processes of its own, two at most; JSON in this one."""
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
     asked = ["--model", "tiny", "--gpu-memory", "8GiB", "--batch", "1", "2", "--seq", "64"]
-    for extra in ([], ["--json"]):
+    for extra, pool in (([], command.ProcessPoolExecutor), (["--json"], InThisProcess)):
+        monkeypatch.setattr(command, "ProcessPoolExecutor", pool)
         with pytest.raises(SystemExit) as left:
-            plan.main([*asked, *extra])
+            command.main([*asked, *extra])
         assert left.value.code == 0
     table, _, listed = capsys.readouterr().out.partition("[\n")
     found = json.loads("[" + listed)
@@ -122,7 +142,7 @@ def test_the_command_prints_a_table_or_json(few, capsys):
 )
 def test_bad_input_gets_one_line(capsys, given, words):
     with pytest.raises(SystemExit) as left:
-        plan.main(given)
+        command.main(given)
     assert left.value.code == 2
     assert words in capsys.readouterr().err.splitlines()[-1]
 
@@ -187,7 +207,7 @@ def test_attention_counts_its_two_products_and_five_on_the_way_back():
 def _said(peak, reserved, gpu_memory):
     one = make_record("lora", peak=peak)
     one = one.model_copy(update={"memory": one.memory.model_copy(update={"reserved_bytes": reserved})})
-    return report.fit_words(fit.fit(one, fit.parse_size(gpu_memory)), gpu_memory)
+    return terminal.fit_words(gpu_fit.fit(one, gpu_fit.parse_size(gpu_memory)), gpu_memory)
 
 
 def test_the_answer_says_what_is_taken_and_what_is_left_or_lacking():

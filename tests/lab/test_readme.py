@@ -6,11 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from memlab import headline, record
-from memlab.compare import grouped, read_folder, savings
-from memlab.readme import BEGIN, between_marks, regenerate, table
-from memlab.tables import QUALITY_STEPS
-from memlab.validation import FOLDER
+from memlab.publishing import headline
+from memlab.publishing.measured_tables import QUALITY_STEPS
+from memlab.publishing.readme import BEGIN, between_marks, regenerate, table
+from memlab.results import record
+from memlab.results.accuracy import FOLDER
+from memlab.results.comparing import grouped, savings
+from memlab.results.files import read_folder
 
 DEMOS = Path(__file__).parents[2] / "demos"
 PUBLISHED = sorted(path for path in (DEMOS / "results").glob("*/*.json") if path.parent.name != FOLDER)

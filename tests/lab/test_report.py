@@ -7,14 +7,14 @@ import io
 import pytest
 from rich.console import Console
 
-from memlab import report
-from memlab.record import STEPS
+from memlab.publishing import terminal
+from memlab.results.record import STEPS
 from records import make_record
 
 
 def shown(records, width: int) -> list[str]:
     text = io.StringIO()
-    report.show(records, theirs=None, earlier=(), console=Console(file=text, width=width))
+    terminal.show(records, theirs=None, earlier=(), console=Console(file=text, width=width))
     return text.getvalue().splitlines()
 
 

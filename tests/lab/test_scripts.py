@@ -23,7 +23,7 @@ def test_lines_that_differ_from_the_baseline_are_marked_new(demo, name):
 
 @pytest.mark.parametrize("name", DEMOS)
 def test_a_demo_is_short_and_opens_with_its_command(demo, name):
-    """Sixty to 120 lines at most, and the first thing to read is what to type."""
+    """A hundred lines at most, and the first thing to read is what to type."""
     source = inspect.getsource(demo(name))
-    assert len(source.splitlines()) <= 120
+    assert len(source.splitlines()) <= 100
     assert ast.get_docstring(ast.parse(source)).startswith(f"Run it: python demos/{name}.py\n")

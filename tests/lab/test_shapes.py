@@ -7,8 +7,9 @@ from decimal import Decimal
 
 import pytest
 
-from memlab import model, shapes
-from memlab.setup import Setup
+from memlab.options.setup import Setup
+from memlab.results import shapes
+from memlab.training import model
 
 ROWS = {
     cells[0].strip("`"): cells[2:4]

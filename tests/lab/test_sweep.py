@@ -6,26 +6,28 @@ import json
 import os
 import signal
 import subprocess
-import sys
 from pathlib import Path
 
 import filelock
 import pytest
 
-from memlab import quality, record, reference, suite
+from memlab.results import record
+from memlab.sweeps import quality, reference, suite
 from records import make_record
+
+pytestmark = pytest.mark.slow
 
 DEMOS = Path(__file__).parents[2] / "demos"
 TINY = ("--model", "tiny", "--device", "cpu", "--batch", "1", "--seq", "32", "--steps", "2", "--warmup", "1")
 
 
 @pytest.fixture
-def sweep(tmp_path):
+def sweep(tmp_path, warm_python):
     """Return a function that starts a sweep of some commands with the tiny model."""
     script = tmp_path / "mini.py"
     script.write_text(
         "import os\n"
-        "from memlab import sweep\n"
+        "from memlab.sweeps import sweep\n"
         "sweep.main('A sweep.', 'mini', lambda records: os.environ['COMMANDS'].split(';'))\n"
     )
 
@@ -33,7 +35,7 @@ def sweep(tmp_path):
         *commands: str, options: tuple[str, ...] = TINY, out: Path = tmp_path / "out"
     ) -> subprocess.Popen:
         return subprocess.Popen(
-            [sys.executable, str(script), "--out", str(out), *options],
+            [warm_python, str(script), "--out", str(out), *options],
             env=os.environ | {"COMMANDS": ";".join(commands), "PYTHONPATH": str(DEMOS), "COLUMNS": "200"},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -44,7 +46,7 @@ def sweep(tmp_path):
 
 
 def finished(process: subprocess.Popen) -> tuple[int, str, str]:
-    out, err = process.communicate(timeout=300)
+    out, err = process.communicate(timeout=1800)
     return process.returncode, out, err
 
 
@@ -136,7 +138,7 @@ def test_a_sweep_that_is_stopped_keeps_its_records_and_goes_on(sweep, tmp_path):
 
 def test_the_suite_runs_every_script():
     """A demo that is added belongs into it."""
-    scripts = {command.split()[0] for command in suite.COMMANDS} | {"baseline.py"}
+    scripts = {command.split()[0] for command in suite.commands(suite.SHORT)} | {"baseline.py"}
     assert scripts == {path.name for path in DEMOS.glob("*.py")}
     assert {command.split()[0] for command in reference.COMMANDS} | {"baseline.py"} == scripts
 
@@ -158,7 +160,7 @@ def test_the_finals_repeat_each_arm_at_the_rate_that_did_best():
     assert quality.finals([*GRID, other_seed, other_work]) == [
         f"lora.py {quality.WORK} --rank 16 --lr 0.001 --seeds 3"
     ]
-    assert len(quality.grid([])) == len(quality.ARMS) * len(quality.RATES)
+    assert len(quality.grid([])) == len(quality.ADAPTERS) * len(quality.RATES)
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from memlab import tables
+from memlab.publishing import measured_tables
 from records import make_record
 
 
@@ -38,7 +38,7 @@ def text(tmp_path):
     def of(*records) -> str:
         for one in records:
             one.write(tmp_path)
-        return tables.of_folder(tmp_path)
+        return measured_tables.of_folder(tmp_path)
 
     return of
 

@@ -13,12 +13,12 @@ from bitsandbytes.optim import AdamW8bit
 from peft.tuners.lora import LoraLayer
 from transformers.modeling_layers import GradientCheckpointingLayer
 
-from memlab import chunked
-from memlab.chunked import ChunkedLoss
-from memlab.ledger import Ledger
-from memlab.model import find
-from memlab.record import STEPS
-from memlab.setup import Setup
+from memlab.measuring.ledger import Ledger
+from memlab.options.setup import Setup
+from memlab.results.record import STEPS
+from memlab.training import chunked_loss
+from memlab.training.chunked_loss import ChunkedLoss
+from memlab.training.model import find
 
 TINY = Setup(model="tiny", seq=64)
 DEMOS = ("baseline", "lora", "qlora", "gradient_checkpointing", "pissa", "dora", "stack")
@@ -335,7 +335,7 @@ def test_qlora_trains_the_adapters_and_leaves_the_base_alone(arm, precision):
     """The packed weights keep their bytes, through evaluation too; every adapter has a gradient and moves."""
     it = arm("qlora", precision)
     before = {n: (p.detach().clone(), p.requires_grad) for n, p in it.model.named_parameters()}
-    it.trainer.evaluate(it.batches[2:])
+    it.trainer.evaluate(it.batches[2:], lambda *_: None)
     it.trainer.step(it.batches[1])
     for name, parameter in it.model.named_parameters():
         old, trained = before[name]
@@ -381,7 +381,7 @@ def test_chunks_give_the_gradients_of_the_whole(arm, monkeypatch):
     it = arm("lora", "bf16")
     model, batch = it.trainer.lab.load_model("float32"), it.batches[0]
     batch["labels"][0, 5:9] = -100
-    monkeypatch.setattr(chunked, "TOKENS", 48)
+    monkeypatch.setattr(chunked_loss, "TOKENS", 48)
     found = []
     for whole in (model, ChunkedLoss(model)):
         whole(**batch).loss.backward()

@@ -12,17 +12,19 @@ from pathlib import Path
 import pytest
 from transformers import AutoConfig
 
-from memlab import comparison, drawn, validation
-from memlab.model import find
-from memlab.readme import BEGIN_VALIDATION, between_marks
-from memlab.setup import Setup
-from memlab.validate import misses
-from memlab.validation import Row, Validation, summary
-from memlab.weigh import weigh
+from memlab.options.setup import Setup
+from memlab.publishing import accuracy_tables
+from memlab.publishing.readme import BEGIN_VALIDATION, between_marks
+from memlab.results import accuracy
+from memlab.results.accuracy import Row, Validation, summary
+from memlab.training.model import find
+from memlab.validate import draw
+from memlab.validate.command import misses
+from memlab.validate.weigh import weigh
 
 DEMOS = Path(__file__).parents[2] / "demos"
-PUBLISHED = sorted((DEMOS / "results" / validation.FOLDER).glob("*.json"))
-SMALL = drawn.draw(3)
+PUBLISHED = sorted((DEMOS / "results" / accuracy.FOLDER).glob("*.json"))
+SMALL = draw.draw(3)
 
 
 # ---- the draw --------------------------------------------------------------------------------------------
@@ -31,14 +33,14 @@ SMALL = drawn.draw(3)
 @pytest.mark.parametrize("seed", range(20))
 def test_every_family_and_every_technique_occurs_in_every_draw(seed):
     """Each family meets six techniques, each technique of one process several families, each stage one."""
-    plan = drawn.draw(seed)
-    alone = [one for one in plan if one.arm.stage is None]
+    plan = draw.draw(seed)
+    alone = [one for one in plan if one.variant.stage is None]
     assert len(alone) >= 60
-    for family in drawn.FAMILIES:
-        assert [one.family for one in alone].count(family) == drawn.PER_FAMILY
-    for arm in drawn.ARMS:
-        assert [one.arm for one in alone].count(arm) >= len(alone) // len(drawn.ARMS)
-    assert [one.arm.stage for one in plan if one.arm.technique == "zero"] == list(drawn.STAGES)
+    for family in draw.FAMILIES:
+        assert [one.family for one in alone].count(family) == draw.PER_FAMILY
+    for variant in draw.VARIANTS:
+        assert [one.variant for one in alone].count(variant) >= len(alone) // len(draw.VARIANTS)
+    assert [one.variant.stage for one in plan if one.variant.technique == "zero"] == list(draw.STAGES)
     assert {one.config["tie_word_embeddings"] for one in plan} == {True, False}
     assert any(
         one.config.get("num_key_value_heads", 0) < one.config.get("num_attention_heads", 0) for one in plan
@@ -47,8 +49,8 @@ def test_every_family_and_every_technique_occurs_in_every_draw(seed):
 
 def test_a_seed_draws_the_same_again_and_another_seed_other_sizes():
     """So that others can repeat a table, or try to break it."""
-    assert drawn.draw(7) == drawn.draw(7)
-    sizes = [{json.dumps(one.config) for one in drawn.draw(seed)} for seed in (0, 7)]
+    assert draw.draw(7) == draw.draw(7)
+    sizes = [{json.dumps(one.config) for one in draw.draw(seed)} for seed in (0, 7)]
     assert not sizes[0] & sizes[1]
 
 
@@ -60,7 +62,9 @@ def rows() -> list[Row]:
     """A row of each kind of technique, as drawn but for the batch."""
     kinds = ("baseline", "qlora", "dora"), (None,)
     wanted = [*product(*kinds), ("stack", "8bit_adamw"), ("stack", "chunked_loss")]
-    found = [next(one for one in SMALL if (one.arm.technique, one.arm.step) == kind) for kind in wanted]
+    found = [
+        next(one for one in SMALL if (one.variant.technique, one.variant.step) == kind) for kind in wanted
+    ]
     return [weigh(replace(one, batch=1, seq=64)) for one in found]
 
 
@@ -69,7 +73,7 @@ def test_a_prediction_is_the_ledgers_count_and_the_profilers_within_the_bounds(r
     for row in rows:
         assert row.status == "ok", row.message
         assert row.off_bytes == 0, row.name
-        assert abs(row.error()) <= validation.MEDIAN, row.name
+        assert abs(row.error()) <= accuracy.MEDIAN, row.name
 
 
 def test_the_row_says_how_to_have_it_again(rows, tmp_path):
@@ -105,13 +109,13 @@ def test_a_configuration_that_makes_no_model_is_a_row_that_says_so():
 
 
 def _validation(rows: list[Row]) -> Validation:
-    published = validation.read(PUBLISHED[0])
+    published = accuracy.read(PUBLISHED[0])
     return published.model_copy(update={"rows": rows})
 
 
 def test_errors_are_signed_and_summed_up_by_size():
     """Half of what was measured is −50 %; the worst keeps its sign, and the median is of sizes."""
-    row = validation.read(PUBLISHED[0]).rows[0]
+    row = accuracy.read(PUBLISHED[0]).rows[0]
     three = [
         row.model_copy(update={"profiler_bytes": 1000, "predicted_bytes": told}) for told in (500, 1005, 1000)
     ]
@@ -120,16 +124,16 @@ def test_errors_are_signed_and_summed_up_by_size():
         (3, 0.005, -0.5, 0.005, -0.5)
     )
     assert misses(_validation(three)) == ["the worst error is -50.00%, and 3% is the bound"]
-    assert "Rows that stand out" in comparison.markdown(_validation(three))
+    assert "Rows that stand out" in accuracy_tables.markdown(_validation(three))
 
 
 def test_the_published_table_holds_the_bounds_and_hides_nothing():
     """Every drawn configuration is in it, in order."""
     for path in PUBLISHED:
-        result = validation.read(path)
-        plan = drawn.draw(result.seed)
+        result = accuracy.read(path)
+        plan = draw.draw(result.seed)
         assert [(row.family, row.technique, row.batch, row.seq) for row in result.rows] == [
-            (one.family, one.arm.technique, one.batch, one.seq) for one in plan
+            (one.family, one.variant.technique, one.batch, one.seq) for one in plan
         ]
         assert [row.config for row in result.rows] == [one.config for one in plan]
         assert misses(result) == []
@@ -140,12 +144,12 @@ def test_the_published_table_holds_the_bounds_and_hides_nothing():
 def test_the_readmes_table_is_current():
     """`cd demos && python -m memlab.readme` writes it."""
     text = (DEMOS / "README.md").read_text(encoding="utf-8")
-    assert text == between_marks(text, comparison.of_folder(DEMOS / "results"), BEGIN_VALIDATION)
+    assert text == between_marks(text, accuracy_tables.of_folder(DEMOS / "results"), BEGIN_VALIDATION)
 
 
 def test_the_models_module_loads_no_torch():
     """The site reads the file."""
-    code = "import sys, memlab.validation, memlab.comparison; sys.exit('torch' in sys.modules)"
+    code = "import sys, memlab.results.accuracy, memlab.publishing.accuracy_tables; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=DEMOS).returncode == 0
 
 

@@ -6,19 +6,23 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
 import pytest
 
-from memlab import ranks as launcher
-from memlab import record, states
-from memlab.arguments import parse
-from memlab.model import find
-from memlab.setup import Setup, UsageError
+from memlab.options.command_line import parse
+from memlab.options.demo import load
+from memlab.options.setup import Setup, UsageError
+from memlab.results import record, zero_formulas
+from memlab.running import torchrun as launcher
+from memlab.training.model import find
 from records import make_record
 
 pytest.importorskip("deepspeed", reason="DeepSpeed is not installed here (it comes with the demos, on Linux)")
+
+pytestmark = pytest.mark.slow
 
 DEMOS = Path(__file__).parents[2] / "demos"
 STAGES = (0, 1, 2, 3)
@@ -34,7 +38,7 @@ CASES = [
 
 
 @pytest.fixture(scope="module")
-def ranks(tmp_path_factory):
+def ranks(tmp_path_factory, warm_python):
     """Return a function that gives the records of all ranks of a variant; one launch serves all variants."""
     launched = {}
 
@@ -47,6 +51,8 @@ def ranks(tmp_path_factory):
                 "torch.distributed.run",
                 "--standalone",
                 f"--nproc-per-node={n}",
+                "--no-python",
+                warm_python,
             ]
             script = Path(__file__).with_name("zero_ranks.py")
             answer = subprocess.run(
@@ -54,7 +60,7 @@ def ranks(tmp_path_factory):
                 capture_output=True,
                 text=True,
                 env=os.environ | {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"},
-                timeout=300,
+                timeout=1800,
             )
             assert answer.returncode == 0, answer.stderr[-3000:]
         return [record.read(launched[n] / f"{variant}-{index}.json") for index in range(n)]
@@ -92,7 +98,7 @@ def test_each_rank_keeps_what_the_paper_says(ranks, n, stage):
     that lies across two parts whole in both ranks.
     """
     for one in ranks(n, f"bf16-{stage}"):
-        formula = states.paper(stage, n, one.setup.parameters)
+        formula = zero_formulas.paper(stage, n, one.setup.parameters)
         if stage == 2:
             formula["gradients"] = 2 * whole_tensors(n, one.setup.rank_index)
         for kind, nbytes in formula.items():
@@ -230,7 +236,7 @@ def test_the_table_shows_each_kind_beside_the_papers_formula(first):
 DEMO = '''"""A demo."""
 import sys
 sys.path.insert(0, {demos!r})
-from memlab import launch
+from memlab import Demo, launch
 
 
 def build(lab):
@@ -240,16 +246,18 @@ def build(lab):
     torch.distributed.barrier()  # rank 0 waits here for the one that will not come
 
 
+DEMO = Demo("zero", build, lr=1e-4, sharded=True)
+
 if __name__ == "__main__":
-    launch.main("zero", __doc__, build, lr=1e-4, sharded=True)
+    launch.main(DEMO, __doc__)
 '''
 
 
-def broken(folder: Path, body: str) -> list[str]:
+def broken(folder: Path, body: str, python: str = sys.executable) -> list[str]:
     """Return the command of a demo whose second rank does `body`."""
     script = folder / "zero.py"
     script.write_text(DEMO.format(demos=str(DEMOS), body=body))
-    return [sys.executable, str(script), *TINY, "--stage", "0"]
+    return [python, str(script), *TINY, "--stage", "0"]
 
 
 @pytest.mark.parametrize(
@@ -265,9 +273,11 @@ def broken(folder: Path, body: str) -> list[str]:
         ("raise KeyError('no part')", 1, "failed", "rank 1: KeyError while loading: 'no part'"),
     ],
 )
-def test_a_rank_that_dies_ends_the_run_and_leaves_a_record(tmp_path, body, code, status, message):
+def test_a_rank_that_dies_ends_the_run_and_leaves_a_record(
+    tmp_path, warm_python, body, code, status, message
+):
     """The other rank, which waits for it, is ended; nobody hangs."""
-    answer = subprocess.run(broken(tmp_path, body), capture_output=True, text=True, timeout=120)
+    answer = subprocess.run(broken(tmp_path, body, warm_python), capture_output=True, text=True, timeout=1800)
     assert answer.returncode == code, answer.stderr
     (one,) = [record.read(path) for path in (tmp_path / "out").glob("*.json")]
     assert (one.status, one.message) == (status, message)
@@ -303,9 +313,9 @@ def test_ctrl_c_ends_every_rank(tmp_path):
     with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         ranks = _wait_for_ranks(process.pid)
         process.send_signal(signal.SIGINT)
-        _, errors = process.communicate(timeout=60)
+        _, errors = process.communicate(timeout=600)
     assert process.returncode == 130 and errors.strip().splitlines()[-1] == "zero.py: stopped"
-    gone, alive = psutil.wait_procs(ranks, timeout=20)
+    gone, alive = psutil.wait_procs(ranks, timeout=600)
     assert len(gone) == 2 and not alive
 
 
@@ -352,7 +362,7 @@ def test_more_ranks_than_gpus_are_refused(monkeypatch):
     """NCCL would hang or fail on two ranks that share a GPU."""
     import torch
 
-    from memlab import hardware
+    from memlab.measuring import hardware
 
     monkeypatch.setattr(hardware, "choose", lambda name: torch.device("cuda"))
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
@@ -371,6 +381,5 @@ def test_other_demos_have_no_stage(tmp_path):
 
 def _parse(words: str, home: Path, *, sharded: bool = True) -> Setup:
     arguments = ["--model", "tiny", *words.split()]
-    return parse(arguments, technique="zero", about="", lr=1e-4, adapters=False, home=home, sharded=sharded)[
-        0
-    ]
+    setup, _ = parse(arguments, replace(load("zero"), sharded=sharded), "", home=home)
+    return setup

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import importlib.util
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 DEMOS = Path(__file__).parents[2] / "demos"
 sys.path.insert(0, str(DEMOS))
 
-from memlab.arguments import parse  # noqa: E402
-from memlab.sharded import ShardedRun  # noqa: E402
+from memlab.measuring.zero import ShardedRun  # noqa: E402
+from memlab.options.command_line import parse  # noqa: E402
+from memlab.options.demo import load  # noqa: E402
 
 spec = importlib.util.spec_from_file_location("demo_zero", DEMOS / "zero.py")
 demo = importlib.util.module_from_spec(spec)
@@ -50,17 +52,10 @@ def main() -> None:
     for variant in variants:
         kind, stage, *offload = variant.split("-")
         words = f"--model tiny --device cpu --batch 2 --seq 64 --steps 3 --warmup 1 --stage {stage} --ranks {ranks}"
-        setup, _ = parse(
-            [*words.split(), *(f"--{word}" for word in offload)],
-            technique="zero",
-            about="",
-            lr=1e-3,
-            adapters=False,
-            home=folder,
-            sharded=True,
-        )
-        run = ShardedRun("zero", setup, seed=0, command="python demos/zero.py")
-        one = run.measure(builds[kind], lambda stage, done, of: None)
+        zero = replace(load("zero"), build=builds[kind], lr=1e-3)
+        setup, _ = parse([*words.split(), *(f"--{word}" for word in offload)], zero, "", home=folder)
+        run = ShardedRun(zero, setup, seed=0, command="python demos/zero.py")
+        one = run.measure(lambda stage, done, of: None)
         (folder / f"{variant}-{run.rank_index}.json").write_text(one.model_dump_json())
         if one.status != "ok":
             sys.exit(f"{variant}: {one.message}")

@@ -1,6 +1,6 @@
 """make load: kill the whole site a hundred times under way, on either database; nothing acknowledged is lost.
 
-    PYTHONPATH=tests python -m load.kill [--learners 40] [--kills 100] [--database sqlite]
+    PYTHONPATH=tests:tests/support python -m load.kill [--learners 40] [--kills 100] [--database sqlite]
 
 Learners take quizzes and exams, one after the other, with little thought. Again and again, after some answers,
 master and workers are killed at once by SIGKILL and started anew; a learner whose request was left without an answer

@@ -1,6 +1,6 @@
 """make load: five hundred learners take quizzes and exams over the whole site, on either database.
 
-    PYTHONPATH=tests python -m load.run [--learners 500] [--think 20] [--database sqlite]
+    PYTHONPATH=tests:tests/support python -m load.run [--learners 500] [--think 20] [--database sqlite]
 
 The site runs as `steelyard serve --public` says, over the project's own questions; SQLite keeps its file in a temporary
 folder, PostgreSQL is a server of this script's own that waits for the disk. All learners come from one address within

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
+import pytest
 import sqlalchemy as sa
 
 from load.journal import Journal, audit
@@ -12,7 +13,10 @@ from load.kill import take_quizzes_and_kill
 from load.server import Server
 from steelyard import store
 
+pytestmark = pytest.mark.slow
 
+
+@pytest.mark.both_databases
 def test_no_acknowledged_answer_is_lost_or_doubled_when_the_site_is_killed(tmp_path: Path, database_url: str):
     journal = Journal()
     server = Server(tmp_path, database_url)

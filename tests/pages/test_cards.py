@@ -8,7 +8,7 @@ import pytest
 from flask import get_template_attribute
 from flask_babel import force_locale
 
-from memlab.record import Record
+from memlab.results.record import Record
 from pages.world import visible
 from records import make_record
 from steelyard.claims import Claim, Test, Verdict

@@ -10,7 +10,7 @@ from xml.etree import ElementTree
 import pytest
 
 import published
-from memlab.record import KINDS, Record
+from memlab.results.record import KINDS, Record
 from records import make_record
 from steelyard.evidence import Records
 from steelyard.evidence.workloads import Workload, workloads

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta, timezone
 import pytest
 
 import published
-from memlab.record import Record, schema
+from memlab.results.record import Record, schema
 from pages.world import World, visible
 from records import make_record
 

@@ -8,7 +8,7 @@ import re
 import pytest
 
 import published
-from memlab.record import Record
+from memlab.results.record import Record
 from pages.world import World, visible
 from records import make_record
 from steelyard.web.evidence.technique_figures import figures

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import pytest
 
 import published
-from memlab.record import Record
+from memlab.results.record import Record
 from records import VERSIONS, make_record
 from steelyard.evidence import Records
 from steelyard.evidence.workloads import Workload, workload_differences, workloads, workloads_of

@@ -9,14 +9,14 @@ from pathlib import Path
 from flask import Flask
 from flask.testing import FlaskClient
 
-from memlab.record import Record
+from memlab.results.record import Record
 from steelyard.settings import Settings
 from steelyard.web import create_app
 from steelyard.web.app import database
 
 BASELINE = '''"""Run it: python demos/baseline.py"""
 
-from memlab import launch
+from memlab import Demo, launch
 
 
 def build(lab):
@@ -24,8 +24,10 @@ def build(lab):
     return model, lab.optimizer(model)
 
 
+DEMO = Demo("baseline", build, lr=1e-4)
+
 if __name__ == "__main__":
-    launch.main("baseline", __doc__, build, lr=1e-4)
+    launch.main(DEMO, __doc__)
 '''
 
 LORA = '''"""Run it: python demos/lora.py
@@ -33,7 +35,7 @@ LORA = '''"""Run it: python demos/lora.py
 A docstring of its own.
 """
 
-from memlab import launch
+from memlab import Demo, launch
 
 
 def build(lab):
@@ -44,8 +46,10 @@ def build(lab):
     return model, lab.optimizer(model)
 
 
+DEMO = Demo("lora", build, lr=1e-3, adapters=True)
+
 if __name__ == "__main__":
-    launch.main("lora", __doc__, build, lr=1e-3, adapters=True)
+    launch.main(DEMO, __doc__)
 '''
 
 

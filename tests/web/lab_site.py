@@ -27,7 +27,7 @@ TINY = {
     "warmup": "1",
 }
 
-FAKE = '''"""A demo that does as it is told: the events of `memlab.events`, without a model."""
+FAKE = '''"""A demo that does as it is told: the events of `memlab.running.events`, without a model."""
 import json, os, signal, sys, time
 
 if "--options" in sys.argv:
@@ -141,7 +141,7 @@ def is_alive(pid: int) -> bool:
         return False
 
 
-def is_gone(pid: int, seconds: float = 30) -> bool:
+def is_gone(pid: int, seconds: float = 600) -> bool:
     """Say whether a process that was killed ends: it does so when it would next have run."""
     end = time.monotonic() + seconds
     while is_alive(pid) and time.monotonic() < end:

@@ -93,6 +93,7 @@ def test_guessing_codes_is_limited_and_a_class_behind_one_address_is_not(app, mo
 # ---- joining ----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.both_databases
 def test_a_learner_joins_under_the_suggested_pseudonym_and_answers_count_for_the_class(app):
     ada = instructor(app)
     code = ada.create_class()
@@ -115,6 +116,7 @@ def test_joining_twice_changes_nothing(app):
     assert fellows(app, code) == {"amber": 0}
 
 
+@pytest.mark.both_databases
 @pytest.mark.parametrize("pseudonym", ["amber", "AMBER", "  Amber ", "a\u0000mber"])
 def test_a_pseudonym_that_is_taken_gets_another_suggestion(app, pseudonym):
     code = instructor(app).create_class()
@@ -140,6 +142,7 @@ def test_a_pseudonym_that_is_none_is_asked_for_again(app, pseudonym):
     assert fellows(app, code) == {}
 
 
+@pytest.mark.both_databases
 def test_of_two_who_want_one_pseudonym_at_once_one_gets_it(app):
     code = instructor(app).create_class()
     forms = [(learner, learner.get(f"/join/{code}")) for learner in (Instructor(app) for _ in range(6))]
@@ -158,6 +161,7 @@ def test_of_two_who_want_one_pseudonym_at_once_one_gets_it(app):
     assert fellows(app, code) == {"amber": 0}
 
 
+@pytest.mark.both_databases
 def test_whoever_leaves_is_not_seen_any_more_and_keeps_their_answers(app):
     ada = instructor(app)
     code = ada.create_class()
@@ -278,6 +282,7 @@ def test_extra_time_out_of_bounds_is_not(app, typed):
     assert fellows(app, code) == {"amber": 0}
 
 
+@pytest.mark.both_databases
 def test_a_member_is_removed_and_a_removed_one_is_named_as_gone(app):
     ada = instructor(app)
     code = ada.create_class()
@@ -292,6 +297,7 @@ def test_a_member_is_removed_and_a_removed_one_is_named_as_gone(app):
     assert "Join the class" in learner.get(f"/join/{code}").text
 
 
+@pytest.mark.both_databases
 def test_deleting_a_class_is_asked_for_first_and_leaves_the_answers(app):
     ada = instructor(app)
     code = ada.create_class()
@@ -308,6 +314,7 @@ def test_deleting_a_class_is_asked_for_first_and_leaves_the_answers(app):
     assert learner.get("/progress").status == 200
 
 
+@pytest.mark.both_databases
 def test_removing_an_instructor_removes_their_classes_and_no_answer(app):
     ada = instructor(app)
     code = ada.create_class()

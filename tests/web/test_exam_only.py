@@ -147,6 +147,7 @@ def test_its_pictures_are_sent_as_far_as_its_questions_are_told(app, learner, cl
 # ---- opening and closing ----------------------------------------------------------------------------------
 
 
+@pytest.mark.both_databases
 @pytest.mark.parametrize(
     ("moment", "starts", "words"),
     [
@@ -166,6 +167,7 @@ def test_it_is_started_between_its_moments_only(app, learner, clock, moment, sta
     assert starts or "Start the exam" not in page.text
 
 
+@pytest.mark.both_databases
 def test_it_is_taken_once_and_starting_again_goes_on(app, learner):
     first = learner.start("final", "exam")
     again = start_from_an_old_page(learner)
@@ -217,6 +219,7 @@ def test_the_deadline_is_the_limit_with_extra_time_and_never_after_the_close_wit
     assert ends == (None if expected is None else OPENS + timedelta(minutes=expected))
 
 
+@pytest.mark.both_databases
 @pytest.mark.parametrize(("percents", "minutes"), [((), 30), ((50,), 45), ((10, 100, 50), 60)])
 def test_a_learner_gets_the_greatest_extra_time_of_their_classes(app, learner, clock, percents, minutes):
     if percents:
@@ -231,6 +234,7 @@ def test_a_learner_gets_the_greatest_extra_time_of_their_classes(app, learner, c
 # ---- silence ----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.both_databases
 def test_nothing_of_the_result_is_told_before_it_has_closed(app, learner, clock):
     attempt = take(learner)
     pages = [
@@ -261,6 +265,7 @@ def test_everything_is_told_after_it_has_closed(app, learner, clock):
     assert "3 of 3" in learner.get("/quizzes/final").text
 
 
+@pytest.mark.both_databases
 def test_it_is_silent_while_somebody_with_extra_time_is_still_taking_it(app, learner, clock):
     attempt = take(learner)
     slow = Learner(app)
@@ -301,6 +306,7 @@ def test_without_a_close_the_result_waits_for_one(app, learner, clock, settings)
     assert "3 of 3" in learner.get(f"/attempts/{attempt}").text
 
 
+@pytest.mark.both_databases
 def test_the_results_of_a_quiz_that_vanished_wait_for_the_last_one_and_no_longer(
     app, learner, clock, settings
 ):
@@ -315,6 +321,7 @@ def test_the_results_of_a_quiz_that_vanished_wait_for_the_last_one_and_no_longer
     assert "3 of 3" in learner.get(f"/attempts/{attempt}").text
 
 
+@pytest.mark.both_databases
 def test_statistics_can_end_every_overdue_exam_at_once(app, clock):
     for letters in ("AC", "B", ""):
         learner = Learner(app)

@@ -18,6 +18,8 @@ from steelyard.settings import Settings
 from steelyard.web.app import security
 from steelyard.web.app.database import db
 
+pytestmark = pytest.mark.both_databases
+
 ROUNDS = 12
 
 

@@ -13,7 +13,7 @@ import pytest
 from flask import Flask
 
 import planned
-from memlab.record import Record
+from memlab.results.record import Record
 from pages.world import visible
 from planned import SMALL
 from steelyard.settings import Settings

@@ -71,7 +71,7 @@ def test_the_end_of_the_site_is_the_end_of_the_demo(tmp_path, environment, how):
             process.wait()
         finally:
             process.kill()
-    _gone, alive = psutil.wait_procs(demo, timeout=60)
+    _gone, alive = psutil.wait_procs(demo, timeout=600)
 
     assert alive == []
     assert process.returncode == (-signal.SIGKILL if how == signal.SIGKILL else 0)

@@ -10,8 +10,8 @@ import pytest
 from flask.testing import FlaskClient
 
 import planned
-from memlab.fit import GPU_SIZES, OUTSIDE_BYTES
-from memlab.predictions import write_file
+from memlab.results.files import write_predictions
+from memlab.results.gpu_fit import GPU_SIZES, OUTSIDE_BYTES
 from pages.world import visible
 from planned import BATCHES, LARGE, SEQS, SMALL
 from steelyard.settings import Settings
@@ -198,7 +198,7 @@ def test_a_prediction_that_failed_or_is_missing_says_so_and_why(client):
 
 def test_a_length_that_a_model_cannot_read_can_be_chosen_and_is_told_apart(settings, client):
     short = [record for record in planned.grid(LARGE) if record.setup.seq == 512]
-    write_file(settings.results / "predictions" / f"{LARGE}.jsonl", short)
+    write_predictions(settings.results / "predictions" / f"{LARGE}.jsonl", short)
     client.application.extensions["steelyard"].live_records.refresh()
     html = ask(client, model=LARGE, seq=2048)
 

@@ -120,6 +120,7 @@ def test_an_answer_that_was_taken_back_does_not_count(app):
     assert "None of the questions that you answered names a technique" in learner.get("/progress").text
 
 
+@pytest.mark.both_databases
 def test_what_is_regraded_counts_as_it_does_now(app, settings):
     learner = Learner(app)
     learner.answer(learner.get("/questions/more/alone"), "BD")
@@ -144,6 +145,7 @@ def export(learner: Learner) -> dict:
     return json.loads(response.data)
 
 
+@pytest.mark.both_databases
 def test_the_export_has_every_row_that_is_stored_about_the_learner_and_nobody_elses(app):
     learner, other = Learner(app), Learner(app)
     for each in (learner, other):

@@ -71,6 +71,7 @@ def test_a_result_shows_what_was_and_counts_what_is(app, settings, how, result, 
     assert stored(app) == rows
 
 
+@pytest.mark.both_databases
 def test_regrading_twice_is_regrading_once_and_taking_it_back_leaves_no_trace(app, settings):
     learner = Learner(app)
     before = taken(learner)
@@ -112,6 +113,7 @@ def test_an_attempt_that_had_begun_goes_on_to_its_end(app, settings):
     assert "1.5 of 2" in page.text
 
 
+@pytest.mark.both_databases
 def test_the_score_by_technique_follows(app, settings):
     learner = Learner(app)
     url = taken(learner).url

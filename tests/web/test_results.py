@@ -78,6 +78,7 @@ def test_each_learner_saw_another_order_and_the_statistics_are_those_of_the_file
     assert first.choices[0].point_biserial == pytest.approx(1.0 / (0.75 * 2.5) ** 0.5)
 
 
+@pytest.mark.both_databases
 def test_the_first_attempt_counts_unless_all_are_asked_for(app):
     learner = Learner(app)
     take(learner, "B", "A", "B")
@@ -96,6 +97,7 @@ def test_a_lone_question_and_another_quiz_are_no_part_of_it(app):
     assert found(app)[1] == 0
 
 
+@pytest.mark.both_databases
 def test_statistics_are_told_apart_by_class_and_by_language(app):
     ada = instructor(app)
     code = ada.create_class()
@@ -136,6 +138,7 @@ def test_a_question_that_left_the_quiz_counts_in_no_total_any_more(app, settings
     assert "asked no more" in instructor(app).get("/instructor/quizzes/basics").text
 
 
+@pytest.mark.both_databases
 def test_what_remains_of_a_learner_who_left_is_added_and_named(app):
     for _ in range(2):
         take(Learner(app), "AC", "B", "AC")
@@ -166,6 +169,7 @@ def test_a_regraded_question_is_named_and_counts_as_its_file_says(app, settings)
     assert "regraded: credited to all" in text and "regraded: counts in no total" in text
 
 
+@pytest.mark.both_databases
 def test_an_exam_counts_once_its_time_is_over(app, settings, monkeypatch):
     from datetime import UTC, datetime, timedelta
 
@@ -299,6 +303,7 @@ def test_the_file_begins_with_the_mark_that_excel_looks_for_and_is_saved_under_a
     assert encoded("語").decode("utf-8-sig") == "語"
 
 
+@pytest.mark.both_databases
 def test_the_store_itself_gives_the_results_in_the_order_of_the_attempts(app):
     ada = instructor(app)
     code = ada.create_class()

@@ -141,6 +141,7 @@ def test_the_command_of_a_public_site_names_the_questions_it_was_checked_with(en
     assert f"STEELYARD_QUESTIONS='{folder}' " in said[0]
 
 
+@pytest.mark.both_databases
 def test_an_application_that_is_made_holds_no_connection_that_a_fork_would_share(settings, database_url):
     app = create_app(replace(settings, database_url=database_url))
     with app.app_context():

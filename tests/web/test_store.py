@@ -15,6 +15,8 @@ from steelyard.settings import Settings
 from steelyard.store.writing import add
 from steelyard.web.app.database import alembic, db
 
+pytestmark = pytest.mark.both_databases
+
 NOW = datetime(2027, 1, 1, 12, tzinfo=timezone(timedelta(hours=9)))
 
 

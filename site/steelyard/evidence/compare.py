@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from memlab.record import TECHNIQUE_FIELDS, Record, Setup
+from memlab.results.record import TECHNIQUE_FIELDS, Record, Setup
 from steelyard.evidence.records import Group, field
 
 _OF_STEPS = frozenset({"optimizer", "loss_kernel", "offload"})

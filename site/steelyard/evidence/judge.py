@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from math import inf
 from typing import Literal
 
-from memlab.record import Setup
+from memlab.results.record import Setup
 from steelyard.arithmetic import compute
 from steelyard.claims import Claim, Selection, Test, Verdict
 from steelyard.evidence.compare import Difference, differences, tuned

@@ -9,8 +9,8 @@ from typing import Annotated, Any, Union, get_args, get_origin
 
 from pydantic import BaseModel
 
-from memlab.fit import GIB, GPU_SIZES, smallest_ranks
-from memlab.record import Record
+from memlab.results.gpu_fit import GIB, GPU_SIZES, smallest_ranks
+from memlab.results.record import Record
 
 
 def _numbers(model: type[BaseModel], before: str = "") -> Iterator[str]:
@@ -36,7 +36,7 @@ def _alternatives(annotation: Any) -> Iterator[Any]:
 GPUS = {f"gpus.{size // GIB}": size for size in GPU_SIZES}
 """The smallest number of GPUs of a size that hold a run with its four-bit weights shared out under ZeRO-3.
 
-`memlab.fit.smallest_ranks` works it out from a record of one GPU.
+`memlab.results.gpu_fit.smallest_ranks` works it out from a record of one GPU.
 """
 
 METRICS = frozenset(_numbers(Record)) - {"schema_version"} | {"states.total"} | GPUS.keys()
@@ -100,7 +100,7 @@ PAIRED: Mapping[str, Callable[[Record, Record], Sides | None]] = {
     "steps_to_loss": _steps_to_loss,
     "loss_at_equal_seconds": _loss_at_equal_seconds,
 }
-"""Numbers of two records together, losses being means over ten steps (`memlab.record.Learning.loss_after`).
+"""Numbers of two records together, losses being means over ten steps (`memlab.results.record.Learning`).
 
 `steps_to_loss`: the steps until the loss is where the `against` run ended. Both sides are asked: a run whose
 loss has levelled off was there before its end. A run that never came so low needs more steps than it made.

@@ -13,13 +13,16 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import groupby
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
-from memlab.record import Record, Setup
-from memlab.validation import FOLDER as VALIDATION
-from memlab.validation import Validation
+from memlab.results.accuracy import FOLDER as VALIDATION
+from memlab.results.accuracy import Validation
+from memlab.results.costs import FOLDER as COSTS
+from memlab.results.costs import Costs
+from memlab.results.files import PREDICTIONS
+from memlab.results.record import Record, Setup
 from steelyard.problems import Problem
 
 Kind = Literal["gpu", "cpu", "predicted", "computed", "cited"]
@@ -30,10 +33,10 @@ SELECTORS = frozenset({"technique", "mode", "device"} | set(Setup.model_fields) 
 
 MAX_RECORD_BYTES = 4 * 1024**2
 
-PREDICTIONS = "predictions"
-
 LARGEST = 2**63
 """Upper bound for any number in a record; larger values are rejected, since later arithmetic may overflow."""
+
+Table = TypeVar("Table", bound=BaseModel)
 
 _KIND_OF_DEVICE: dict[str, Kind] = {"cuda": "gpu", "cpu": "cpu", "fake": "predicted"}
 
@@ -72,6 +75,8 @@ class Records:
     """The planner's, by file and name (`predictions/<model>/lora-mixed-…`), those that failed included."""
     validations: tuple[Validation, ...] = ()
     """How far predictions lay from measurements, a table for each device."""
+    costs: tuple[Costs, ...] = ()
+    """What running a demo takes, a table for each machine."""
 
     @cached_property
     def groups(self) -> tuple[Group, ...]:
@@ -125,15 +130,16 @@ def load(folder: Path) -> Records:
     problems: list[Problem] = []
     for path in sorted(folder.rglob("*.json")):
         name = path.relative_to(folder)
-        if name == Path("schema.json") or name.parts[0] in (PREDICTIONS, VALIDATION):
+        if name == Path("schema.json") or name.parts[0] in (PREDICTIONS, VALIDATION, COSTS):
             continue
         try:
             by_id[name.with_suffix("").as_posix()] = _read(path)
         except (OSError, ValueError) as error:
             problems.append(_problem(name, 1, error))
     predictions, broken = _predictions(folder)
-    validations, unreadable = _validations(folder)
-    return Records(by_id, (*problems, *broken, *unreadable), predictions, validations)
+    validations, unreadable = _tables(folder / VALIDATION, Validation, "table of predictions")
+    costs, uncounted = _tables(folder / COSTS, Costs, "table of costs")
+    return Records(by_id, (*problems, *broken, *unreadable, *uncounted), predictions, validations, costs)
 
 
 def field(record: Record, name: str) -> Any:
@@ -185,15 +191,16 @@ def _predictions(folder: Path) -> tuple[dict[str, Record], list[Problem]]:
     return by_id, problems
 
 
-def _validations(folder: Path) -> tuple[tuple[Validation, ...], list[Problem]]:
-    validations: list[Validation] = []
+def _tables(folder: Path, kind: type[Table], thing: str) -> tuple[tuple[Table, ...], list[Problem]]:
+    """Read what is neither a record nor the planner's: one file for each device or machine."""
+    tables: list[Table] = []
     problems: list[Problem] = []
-    for path in sorted((folder / VALIDATION).glob("*.json")):
+    for path in sorted(folder.glob("*.json")):
         try:
-            validations.append(Validation.model_validate_json(_bytes(path)))
+            tables.append(kind.model_validate_json(_bytes(path)))
         except (OSError, ValueError) as error:
-            problems.append(_problem(path.relative_to(folder), 1, error, "table of predictions"))
-    return tuple(validations), problems
+            problems.append(_problem(path.relative_to(folder.parent), 1, error, thing))
+    return tuple(tables), problems
 
 
 def _bytes(path: Path) -> bytes:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from memlab.record import STEPS, TECHNIQUE_FIELDS, Record, Setup
+from memlab.results.record import STEPS, TECHNIQUE_FIELDS, Record, Setup
 from steelyard.claims import BASELINE, place
 from steelyard.evidence.compare import Difference, differences, tuned
 from steelyard.evidence.records import Group, Records

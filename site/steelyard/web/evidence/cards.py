@@ -8,7 +8,7 @@ from functools import partial
 
 from flask_babel import gettext as _
 
-from memlab.record import Setup
+from memlab.results.record import Setup
 from steelyard.claims import Test
 from steelyard.evidence import Difference, Finding, Judgement
 from steelyard.web.text import numbers

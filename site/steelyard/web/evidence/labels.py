@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from flask_babel import gettext as _
 from flask_babel import ngettext, pgettext
 
-from memlab.record import TECHNIQUE_FIELDS, Setup
+from memlab.results.record import TECHNIQUE_FIELDS, Setup
 from steelyard.evidence import Group
 from steelyard.web.text import numbers
 from steelyard.web.text.technique_texts import title

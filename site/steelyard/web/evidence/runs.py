@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from flask import Blueprint, Response, abort, render_template
 
-from memlab.record import Record, States, schema
+from memlab.results.record import Record, States, schema
 from steelyard.evidence import Group, replay
 from steelyard.web.app.state import state
 from steelyard.web.evidence.charts.curves import LEAST_STEPS, Curve, curves_chart

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from memlab.record import STEPS
+from memlab.results.record import STEPS
 from steelyard.claims import BASELINE, Claim, Test
 from steelyard.evidence import Finding, Records, judge
 from steelyard.remember import remembered

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from flask import Blueprint, abort, current_app, render_template
 from markupsafe import Markup
 
-from memlab.record import Record
+from memlab.results.costs import Cost
+from memlab.results.record import Record
 from steelyard.bank.model import Bank, Question, Text
 from steelyard.claims import BASELINE, Claim
 from steelyard.evidence import Judgement
@@ -79,9 +80,27 @@ def show(name: str) -> str:
         listing=listing(source),
         changes=_changes(name, source),
         claims=weighed_claims(claims.values()),
+        costs=_costs(name),
         panel=current_app.extensions[RUN_PANEL](name) if RUN_PANEL in current_app.extensions else None,
         questions=_questions(name, state().bank),
     )
+
+
+@dataclass(frozen=True)
+class MachineCost:
+    """What a demo takes on one machine, as far as it was measured there."""
+
+    machine: str
+    quick: Cost | None
+    default: Cost | None
+
+
+def _costs(name: str) -> list[MachineCost]:
+    machines = (
+        MachineCost(costs.machine, costs.of(name, "quick"), costs.of(name, "default"))
+        for costs in state().records.costs
+    )
+    return [costs for costs in machines if costs.quick or costs.default]
 
 
 def _head(name: str) -> tuple[ComparisonTable, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from memlab.record import Setup
+from memlab.results.record import Setup
 from steelyard.evidence import Difference, Group, Records, differences
 from steelyard.evidence.workloads import workloads_of
 from steelyard.web.evidence.medians import cell, changed, median

@@ -1,4 +1,4 @@
-"""One run of a demo: its process, and the events that it prints (`memlab.events` describes them)."""
+"""One run of a demo: its process, and the events that it prints (`memlab.running.events` describes them)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pathlib import Path
 from threading import Event, Thread, Timer
 from typing import IO, Any
 
-from memlab.record import Record, read
+from memlab.results.record import Record, read
 
 GRACE_SECONDS = 3.0
 """How long a run that was told to end may take before it is killed."""
@@ -43,7 +43,7 @@ class RunPart:
 
     name: str
     state: str = "waiting"
-    """`waiting`, then `starting`, a stage of `memlab.events`, and at last the record's status."""
+    """`waiting`, then `starting`, a stage of `memlab.running.events`, and at last the record's status."""
     done: int = 0
     of: int = 1
     message: str | None = None

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from flask_babel import gettext as _
 
-from memlab.record import Device, Record
-from memlab.validation import TOOLS, Figure, Row, Summary, Validation, summary
+from memlab.results.accuracy import TOOLS, Figure, Row, Summary, Validation, summary
+from memlab.results.record import Device, Record
 from steelyard.evidence import Records
 from steelyard.remember import remembered
 from steelyard.web.text import numbers
@@ -69,7 +69,7 @@ def error_tables(records: Records, language: str) -> tuple[ErrorTable, ...]:
 
 
 def tool_words(figure: Figure) -> str:
-    """Return the name of another tool's figure; `memlab.estimates` says how each is computed."""
+    """Return the name of another tool's figure; `memlab.validate.other_tools` says how each is computed."""
     match figure:
         case "accelerate_bytes":
             return _("accelerate's estimate-memory")

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
 
-from memlab.fit import GIB, Fit, Ranks, fit, smallest_ranks
-from memlab.record import Record
+from memlab.results.gpu_fit import GIB, Fit, Ranks, fit, smallest_ranks
+from memlab.results.record import Record
 from steelyard.evidence import Group, Records
 from steelyard.evidence.workloads import arm_order
 from steelyard.remember import remembered

@@ -9,8 +9,8 @@ from typing import Literal
 from flask import Blueprint, current_app, render_template, request, url_for
 from flask_babel import gettext as _
 
-from memlab.fit import GPU_SIZES, Fit, Ranks
-from memlab.record import KINDS, Record
+from memlab.results.gpu_fit import GPU_SIZES, Fit, Ranks
+from memlab.results.record import KINDS, Record
 from steelyard.evidence import Group, Records
 from steelyard.remember import remembered
 from steelyard.web.app.languages import language

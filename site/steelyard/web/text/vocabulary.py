@@ -7,7 +7,7 @@ from contextlib import nullcontext
 
 from flask_babel import force_locale, gettext
 
-from memlab.record import Device, Setup
+from memlab.results.record import Device, Setup
 from steelyard.claims import Verdict
 from steelyard.evidence import GPUS, Reason
 from steelyard.web.text import numbers
@@ -52,7 +52,19 @@ def change_words(saving: float) -> str:
 
 def device_words(device: Device) -> str:
     """Return how and where a record came about."""
-    return how_words({"cuda": "gpu", "cpu": "cpu", "fake": "predicted"}[device.kind], device.name)
+    name = device.name
+    if device.bf16_kernel is not None:
+        name = f"{name}, {kernel_words(device.bf16_kernel)}"
+    return how_words({"cuda": "gpu", "cpu": "cpu", "fake": "predicted"}[device.kind], name)
+
+
+def kernel_words(kernel: str) -> str:
+    """Return what multiplied bf16 matrices on a CPU (`memlab.training.bf16_kernels`)."""
+    words = {
+        "bf16 by PyTorch": gettext("bf16 by PyTorch"),
+        "bf16 through fp32": gettext("bf16 through fp32"),
+    }
+    return words.get(kernel, kernel)
 
 
 def precision_words(setup: Setup) -> str:
@@ -87,7 +99,7 @@ def phase_words(phase: str) -> str:
 
 
 def kind_words(kind: str) -> str:
-    """Return what a live byte is, one of `memlab.record.KINDS`."""
+    """Return what a live byte is, one of `memlab.results.record.KINDS`."""
     match kind:
         case "weights":
             return gettext("weights")
@@ -110,7 +122,7 @@ def rate_words(rate: float) -> str:
 
 
 def step_words(step: str) -> str:
-    """Return what a step of the stack adds, one of `memlab.record.STEPS`."""
+    """Return what a step of the stack adds, one of `memlab.results.record.STEPS`."""
     match step:
         case "checkpointing":
             return gettext("checkpointing")

@@ -15,7 +15,7 @@ from typing import Any
 
 from flask_babel import gettext as _
 
-from memlab.record import LOSS_WINDOW, Learning
+from memlab.results.record import LOSS_WINDOW, Learning
 from steelyard.evidence import Group, tuned
 from steelyard.evidence.workloads import Workload
 from steelyard.web.evidence.charts.draw import WIDTH, Chart, ChartRow, LegendEntry, headed, picture

@@ -19,7 +19,7 @@ import vl_convert
 from flask_babel import gettext as _
 from markupsafe import Markup, escape
 
-from memlab.record import Record
+from memlab.results.record import Record
 from steelyard.web.text import numbers
 
 WIDTH = 560

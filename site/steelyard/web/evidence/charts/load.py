@@ -8,8 +8,8 @@ from __future__ import annotations
 from flask_babel import gettext as _
 from markupsafe import Markup, escape
 
-from memlab.fit import Fit
-from memlab.record import KINDS, Breakdown
+from memlab.results.gpu_fit import Fit
+from memlab.results.record import KINDS, Breakdown
 from steelyard.web.evidence.charts.draw import WIDTH, Chart, ChartRow, LegendEntry
 from steelyard.web.text import numbers
 from steelyard.web.text.vocabulary import kind_words

@@ -7,7 +7,7 @@ from typing import Any
 
 from flask_babel import gettext as _
 
-from memlab.record import KINDS, Breakdown
+from memlab.results.record import KINDS, Breakdown
 from steelyard.web.evidence.charts.draw import (
     WIDTH,
     Chart,

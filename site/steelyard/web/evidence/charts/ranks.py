@@ -13,7 +13,7 @@ from typing import Any
 from flask_babel import gettext as _
 from flask_babel import ngettext
 
-from memlab.record import Record
+from memlab.results.record import Record
 from steelyard.web.evidence.charts.draw import WIDTH, Chart, ChartRow, LegendEntry, headed, in_rows, picture
 from steelyard.web.text import numbers
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from flask_babel import gettext as _
 
-from memlab.record import KINDS
+from memlab.results.record import KINDS
 from steelyard.claims import BASELINE
 from steelyard.evidence import Group
 from steelyard.evidence.workloads import Workload

@@ -1,0 +1,1 @@
+"""Measure a training step: where its bytes are, how long it takes and what it learns."""

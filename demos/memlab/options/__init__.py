@@ -1,0 +1,1 @@
+"""What a demo is, and what its command line accepts. No torch."""

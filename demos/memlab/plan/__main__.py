@@ -1,0 +1,5 @@
+"""python -m memlab.plan: see `memlab.plan.command`."""
+
+from memlab.plan.command import main
+
+main()

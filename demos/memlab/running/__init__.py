@@ -1,0 +1,1 @@
+"""Start runs as processes of their own, follow them and read what they report."""

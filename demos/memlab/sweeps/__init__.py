@@ -1,0 +1,1 @@
+"""Many runs in one go, each once, and the sets that are published."""

@@ -1,0 +1,1 @@
+"""What is trained: the model, the data, and the parts that techniques share."""

@@ -1,0 +1,1 @@
+"""Compare predictions with measurements, on randomly drawn configurations."""
