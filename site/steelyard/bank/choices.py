@@ -32,7 +32,7 @@ _WIDE_STOPS = "．）：、"
 
 
 @dataclass(frozen=True)
-class Found:
+class ChoiceEntry:
     """A choice as it was found, before the key is known."""
 
     letter: str
@@ -43,7 +43,9 @@ class Found:
     feedback: Text | None = None
 
 
-def read(lines: Sequence[str], start: int, end: int, tokens: Sequence[Token], report: Report) -> list[Found]:
+def read(
+    lines: Sequence[str], start: int, end: int, tokens: Sequence[Token], report: Report
+) -> list[ChoiceEntry]:
     """Read the choices between two lines (from 0, of the whole file); `tokens` are the section's blocks."""
     items = [token for token in tokens if token.type == "list_item_open" and token.level == 1 and token.map]
     tasks = [item for item in items if item.map and _TASK.fullmatch(lines[item.map[0]])]
@@ -59,7 +61,7 @@ def read(lines: Sequence[str], start: int, end: int, tokens: Sequence[Token], re
     return entries
 
 
-def _compare(entries: Sequence[Found], start: int, report: Report) -> None:
+def _compare(entries: Sequence[ChoiceEntry], start: int, report: Report) -> None:
     if not 2 <= len(entries) <= len(LETTERS):
         count = {0: "no choice", 1: "one choice"}.get(len(entries), f"{len(entries)} choices")
         report(
@@ -81,7 +83,7 @@ def _compare(entries: Sequence[Found], start: int, report: Report) -> None:
 
 def _lettered(
     lines: Sequence[str], start: int, end: int, tokens: Sequence[Token], report: Report
-) -> list[Found]:
+) -> list[ChoiceEntry]:
     begins: list[tuple[int, re.Match[str]]] = []
     strays: list[int] = []
     for i in _candidates(tokens):
@@ -156,14 +158,14 @@ def _check_letters(begins: Sequence[tuple[int, re.Match[str]]], report: Report) 
         expected = chr(ord(letter) + 1) if letter != "Z" else ""
 
 
-def _choice(lines: Sequence[str], begin: int, stop: int, match: re.Match[str]) -> Found:
+def _choice(lines: Sequence[str], begin: int, stop: int, match: re.Match[str]) -> ChoiceEntry:
     first = match["text"]
     if match["open"] and not match["mid"] and not match["close"]:
         first = match["open"] + first
     rest = list(lines[begin + 1 : stop])
     if match["bullet"]:
         rest = _dedent(rest, match.end("bullet"))
-    return Found(narrow(match["letter"]), _text([first, *rest], begin), match.start("letter") + 1)
+    return ChoiceEntry(narrow(match["letter"]), _text([first, *rest], begin), match.start("letter") + 1)
 
 
 def _text(lines: Sequence[str], begin: int) -> Text:
@@ -180,8 +182,8 @@ def _dedent(lines: Sequence[str], width: int) -> list[str]:
 
 def _tasks(
     lines: Sequence[str], tasks: Sequence[Token], items: Sequence[Token], report: Report
-) -> list[Found]:
-    entries: list[Found] = []
+) -> list[ChoiceEntry]:
+    entries: list[ChoiceEntry] = []
     for item in items:
         assert item.map
         begin, stop = item.map
@@ -204,7 +206,7 @@ def _tasks(
         if quote < len(content):
             source = "\n".join(re.sub(r"^\s*> ?", "", line) for line in content[quote:])
             feedback = Text(source.strip(), begin + 2 + quote)
-        entries.append(Found(letter, text, match.start("box"), match["box"] != " ", feedback))
+        entries.append(ChoiceEntry(letter, text, match.start("box"), match["box"] != " ", feedback))
     return entries
 
 

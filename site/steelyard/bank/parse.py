@@ -147,7 +147,7 @@ def _text(lines: Sequence[str], begin: int, end: int) -> Text:
 
 
 @dataclass
-class _Found:
+class _SectionSpan:
     """A section, by lines from 0."""
 
     heading: int
@@ -164,7 +164,7 @@ class SourceFile:
         self.report = report
         self.last = max(1, len(lines) - (lines[-1] == "" and len(lines) > 1))
         self.title: str | None = None
-        self.sections: dict[Section, _Found] = {}
+        self.sections: dict[Section, _SectionSpan] = {}
         self.languages: list[str] = []
         self.definitions = ""
         """The file's link definitions: a text that is shown apart from them takes them along."""
@@ -259,7 +259,7 @@ class SourceFile:
             if i in named:
                 language, section = named[i]
                 self.languages.append(language)
-                self.add(section, _Found(line, content, end, tokens[i + 3 : following]))
+                self.add(section, _SectionSpan(line, content, end, tokens[i + 3 : following]))
             elif tokens[i].tag == "h1":
                 self.set_title(tokens[i + 1].content, line)
                 self.outside(content, end)
@@ -285,7 +285,7 @@ class SourceFile:
             self.report(line + 1, 1, "E007", "the title is empty")
         self.title = self.title or title
 
-    def add(self, section: Section, span: _Found) -> None:
+    def add(self, section: Section, span: _SectionSpan) -> None:
         if section in self.sections:
             first = self.sections[section].heading + 1
             message = f"a second section {quoted(section)}; the first is on line {first}"
@@ -309,7 +309,7 @@ class SourceFile:
             elif section in ("question", "explanation") and not self.has_text(span):
                 self.report(span.heading + 1, 1, "E007", f"the section {quoted(section)} is empty")
 
-    def has_text(self, span: _Found) -> bool:
+    def has_text(self, span: _SectionSpan) -> bool:
         return any(line.strip() for line in self.lines[span.begin : span.end])
 
     def has_tasks(self) -> bool:
@@ -321,13 +321,15 @@ class SourceFile:
 
     # ---- choices and key --------------------------------------------------------------------------------
 
-    def read_choices(self) -> list[choices.Found]:
+    def read_choices(self) -> list[choices.ChoiceEntry]:
         section = self.sections.get("choices")
         if section is None:
             return []
         return choices.read(self.lines, section.begin, section.end, section.tokens, self.report)
 
-    def key(self, entries: Sequence[choices.Found], matter: FrontMatter | None) -> tuple[frozenset[str], int]:
+    def key(
+        self, entries: Sequence[choices.ChoiceEntry], matter: FrontMatter | None
+    ) -> tuple[frozenset[str], int]:
         """Return the letters of the right choices and the line that gives them."""
         section = self.sections.get("answer")
         tasks = any(choice.ticked is not None for choice in entries)
@@ -356,7 +358,7 @@ class SourceFile:
 
     # ---- explanation ------------------------------------------------------------------------------------
 
-    def explanation(self, entries: Sequence[choices.Found]) -> list[Part]:
+    def explanation(self, entries: Sequence[choices.ChoiceEntry]) -> list[Part]:
         section = self.sections.get("explanation")
         if section is None:
             return []

@@ -31,7 +31,7 @@ class StoredAnswer:
 
 
 @dataclass(frozen=True)
-class Result:
+class MemberAttempt:
     """One attempt of a member of a class."""
 
     pseudonym: str
@@ -102,7 +102,7 @@ def versions(session: Session, digests: Collection[str]) -> dict[str, list[Editi
     return by_question
 
 
-def results(session: Session, class_code: str, quiz: str) -> list[Result]:
+def results(session: Session, class_code: str, quiz: str) -> list[MemberAttempt]:
     """Return every attempt at a quiz of the members of a class, by pseudonym and then by time."""
     statement = (
         sa.select(
@@ -121,12 +121,12 @@ def results(session: Session, class_code: str, quiz: str) -> list[Result]:
         .where(Member.class_code == class_code, Attempt.quiz == quiz, _TOLD)
         .order_by(Member.pseudonym, Attempt.started, Attempt.id, Item.position)
     )
-    by_attempt: dict[str, Result] = {}
+    by_attempt: dict[str, MemberAttempt] = {}
     numbers: dict[str, int] = {}
     for row in session.execute(statement):
         if row.id not in by_attempt:
             numbers[row.pseudonym] = numbers.get(row.pseudonym, 0) + 1
-            by_attempt[row.id] = Result(
+            by_attempt[row.id] = MemberAttempt(
                 row.pseudonym, numbers[row.pseudonym], row.mode, row.started, row.submitted, {}
             )
         by_attempt[row.id].scores[row.question] = row.score  # type: ignore[index]

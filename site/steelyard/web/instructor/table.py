@@ -9,13 +9,13 @@ from io import StringIO
 
 from steelyard.bank.model import Bank
 from steelyard.grading import counted, total
-from steelyard.store.results import Result
+from steelyard.store.results import MemberAttempt
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
 """What makes a spreadsheet take a cell for a formula."""
 
 
-def results_table(results: Sequence[Result], asked: Iterable[str], bank: Bank) -> str:
+def results_table(results: Sequence[MemberAttempt], asked: Iterable[str], bank: Bank) -> str:
     """Return one line per attempt, with the score of each question as it counts now.
 
     Scores are fractions. A question that is regraded has a second column with the score that was given. A
