@@ -117,7 +117,7 @@ def test_every_option_of_a_module_is_documented():
         name
         for folder in folders
         for path in (MEMLAB / folder).glob("*.py")
-        for name in re.findall(r'add_argument\(\s*"(--[a-z-]+)"', path.read_text(encoding="utf-8"))
+        for name in re.findall(r'\(\s*"(--[a-z-]+)",', path.read_text(encoding="utf-8"))
     }
 
     assert added == set(re.findall(r"`(--[a-z-]+)`", section("The lab's modules")))
