@@ -14,6 +14,7 @@ import pytest
 from click.testing import CliRunner
 
 from memlab.results.record import STEPS, Record
+from memlab.results.techniques import PLAIN
 from steelyard import evidence
 from steelyard.bank.load import load
 from steelyard.bank.model import Bank
@@ -28,7 +29,7 @@ SOURCE_CLAIMS = {
     "dora-fewer", "dora-stable", "lora-alone-90", "qlora-alone-95", "qlora-gc-97", "all-99", "gpt3-350",
     "gpt3-24", "all-six-peft", "combinable",
 }  # fmt: skip
-ALONE = ("baseline", "lora", "qlora", "gradient_checkpointing", "pissa", "dora")
+ALONE = tuple(technique.name for technique in PLAIN)
 SOURCE = "peft/techniques"
 QUIZZES = ("peft", "lora", "qlora", "checkpointing", "zero", "pissa", "dora", "memory")
 READ = {"table", "chart"}

@@ -9,11 +9,12 @@ from math import comb
 from pathlib import Path
 from urllib.parse import unquote
 
+from memlab.results.techniques import TECHNIQUES
 from steelyard.bank.answer import comparable
 from steelyard.bank.model import Bank, Question, Text
 from steelyard.bank.prose import Mention, numbers, scan
 from steelyard.bank.report import did_you_mean, quoted
-from steelyard.claims import TECHNIQUES, Claim, Selection, Test
+from steelyard.claims import Claim, Selection, Test
 from steelyard.evidence import METRICS, PAIRED, SELECTORS, Records, judge
 from steelyard.markdown import HTML_TAGS
 from steelyard.problems import Problem

@@ -1,4 +1,4 @@
-"""Claims and the tests that decide them, as data; and the techniques that both may name.
+"""Claims and the tests that decide them, as data.
 
 The contract between the bank, whose files make claims, and the evidence, which judges them.
 """
@@ -8,27 +8,6 @@ from __future__ import annotations
 from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
-
-BASELINE = "baseline"
-"""Full fine-tuning, which every technique is compared with."""
-
-TECHNIQUES = (
-    BASELINE,
-    "lora",
-    "qlora",
-    "gradient_checkpointing",
-    "zero",
-    "pissa",
-    "dora",
-    "stack",
-)
-"""What a question may be about, and a claim's test may select: the demos' names, as they are best read."""
-
-
-def place(technique: str) -> tuple[int, str]:
-    """Return where a technique stands among others; one that is not named here comes last."""
-    return (TECHNIQUES.index(technique) if technique in TECHNIQUES else len(TECHNIQUES)), technique
-
 
 Verdict = Literal["holds", "does-not-hold", "holds-only-for", "open"]
 """What is taught about a claim; `open` means that nothing decides it yet."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from statistics import fmean, median
 
-from steelyard.claims import place
+from memlab.results.techniques import place
 
 
 @dataclass(frozen=True)

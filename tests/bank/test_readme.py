@@ -9,6 +9,7 @@ from typing import get_args
 import pytest
 import yaml
 
+from memlab.results.techniques import TECHNIQUES
 from questions import parsed, question_text
 from steelyard.bank.codes import CODES
 from steelyard.bank.frontmatter import FrontMatter, QuizMatter
@@ -17,7 +18,7 @@ from steelyard.bank.load import load
 from steelyard.bank.model import Regrade, Scoring
 from steelyard.bank.parse import parse, parse_quiz
 from steelyard.checks import check
-from steelyard.claims import TECHNIQUES, Claim, Test, Verdict
+from steelyard.claims import Claim, Test, Verdict
 from steelyard.evidence import PAIRED, Records
 
 README = (Path(__file__).parents[2] / "questions" / "README.md").read_text(encoding="utf-8")

@@ -24,17 +24,16 @@ from memlab.measuring.trainer import Trainer  # noqa: E402
 from memlab.options.setup import Setup  # noqa: E402
 from memlab.results.numbers import in_bytes  # noqa: E402
 from memlab.results.record import STEPS  # noqa: E402
+from memlab.results.techniques import ALL  # noqa: E402
 from memlab.training import data  # noqa: E402
 from memlab.training.model import find  # noqa: E402
-
-TECHNIQUES = ("baseline", "lora", "qlora", "gradient_checkpointing", "pissa", "dora")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    every = (*TECHNIQUES, "stack")
+    every = [one.name for one in ALL if not one.sharded]
     parser.add_argument("techniques", nargs="*", metavar="TECHNIQUE", help=f"of {', '.join(every)}")
     parser.add_argument("--batch", type=int, default=1)
     parser.add_argument("--seq", type=int, default=256)

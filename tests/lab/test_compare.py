@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from memlab.results.comparing import comparable, grouped, savings
+from memlab.results.comparing import comparable, savings
+from memlab.results.groups import grouped
 from memlab.results.numbers import in_bytes, in_percent, in_seconds
 
 
@@ -32,7 +33,7 @@ def test_only_the_technique_may_differ(records):
     assert comparable(lora, baseline) and comparable(records["repeat"], baseline)
     assert not comparable(lora, records["other"])
     assert not comparable(lora, records["baseline", "bf16"])
-    assert comparable(lora, records["baseline", "bf16"], across_precisions=True)
+    assert comparable(lora, records["baseline", "bf16"], {"precision"})
     older = baseline.origin.model_copy(update={"versions": baseline.origin.versions | {"torch": "2.0"}})
     assert not comparable(lora, baseline.model_copy(update={"origin": older}))
 

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from memlab.publishing import figures, terminal
 from memlab.results import comparing
-from memlab.results.comparing import Group, grouped
+from memlab.results.groups import Group, grouped, steps_to
 from memlab.results.numbers import in_steps
 from records import make_record
 
@@ -27,7 +27,7 @@ def runs(technique: str, by: float, *, seeds: int = 3, steps: int = 30, step_sec
 
 
 def group(*arguments, **options) -> Group:
-    return Group(tuple(runs(*arguments, **options)))
+    return Group.of(runs(*arguments, **options))
 
 
 def shown(records, earlier=()) -> str:
@@ -45,7 +45,7 @@ def cells(text: str, name: str) -> list[str]:
 def test_steps_to_a_loss_are_counted_between_runs_of_one_seed():
     """Each seed has its own order of the text, so a run is held against the other's run of that seed."""
     lora, quicker = group("lora", 0.01), group("pissa", 0.02)
-    count = comparing.steps_to(lora)
+    count = steps_to(lora)
     assert [count(one) for one in lora.records] == [30, 30, 30]
     # 0.02 * (steps - 4.5) >= 0.01 * 25.5, in every seed although the seeds lie apart
     assert [count(one) for one in quicker.records] == [18, 18, 18]
@@ -55,8 +55,8 @@ def test_steps_to_a_loss_are_counted_between_runs_of_one_seed():
 def test_a_run_that_never_reached_the_loss_weighs_on_the_median():
     """Leaving it out would turn one lucky seed of three into the result."""
     lora = group("lora", 0.01)
-    mixed = Group((*runs("pissa", 0.02)[:1], *runs("pissa", 0.005)[1:]))
-    assert mixed.median(comparing.steps_to(lora)) == math.inf
+    mixed = Group.of([*runs("pissa", 0.02)[:1], *runs("pissa", 0.005)[1:]])
+    assert mixed.median(steps_to(lora)) == math.inf
     assert in_steps(math.inf) == "not reached" and in_steps(18) == "18" and in_steps(None) == "–"
     assert comparing.change(math.inf, 30) is None
 
@@ -118,9 +118,9 @@ def test_groups_are_told_apart_by_rank_and_initialisation():
     """Half the rank is another arm; a technique without adapters has neither."""
     records = [make_record("dora", rank=rank, adapter_dtype="float32") for rank in (16, 8)]
     assert [each.adapters for each in grouped(records)] == ["rank 16", "rank 8"]
-    pissa = (Group((make_record("pissa", init=init),)) for init in ("pissa", "pissa_niter_4"))
+    pissa = (Group.of([make_record("pissa", init=init)]) for init in ("pissa", "pissa_niter_4"))
     assert [each.adapters for each in pissa] == ["rank 16", "pissa_niter_4, rank 16"]
-    assert Group((make_record("baseline"),)).adapters == ""
+    assert Group.of([make_record("baseline")]).adapters == ""
 
 
 @pytest.mark.parametrize("partial", ["baseline", "lora"])

@@ -14,14 +14,14 @@ from memlab.measuring.ledger import Ledger
 from memlab.measuring.profiler import profiled_peak
 from memlab.options.setup import BUNDLED, Setup
 from memlab.results.record import KINDS, STEPS
+from memlab.results.techniques import PLAIN
 from memlab.training.model import find
 
-TECHNIQUES = ("baseline", "lora", "qlora", "gradient_checkpointing", "pissa", "dora")
-PLAIN = [(name, precision, {}) for name in TECHNIQUES for precision in ("mixed", "bf16")]
+ONE_RUN = [(one.name, precision, {}) for one in PLAIN for precision in ("mixed", "bf16")]
 STACK = [
     ("stack", "bf16", {"step": step}) for step in STEPS if step != "offload"
 ]  # which a CPU has no use for
-ARMS = [pytest.param(*arm, id="-".join([*arm[:2], *arm[2].values()])) for arm in PLAIN + STACK]
+ARMS = [pytest.param(*arm, id="-".join([*arm[:2], *arm[2].values()])) for arm in ONE_RUN + STACK]
 arms = pytest.mark.parametrize(("name", "precision", "options"), ARMS)
 
 

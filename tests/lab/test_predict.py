@@ -18,13 +18,13 @@ from memlab.predicting import fake_tensors, predict
 from memlab.predicting.run import PredictedRun
 from memlab.results.files import HOME
 from memlab.results.record import STEPS, Record
-from memlab.results.techniques import TECHNIQUES
+from memlab.results.techniques import PLAIN
 
 SMALL = Setup(model="tiny", batch=2, seq=64, steps=2, warmup=1, lr=1e-3, rank=16, alpha=16.0)
 """What `finished` measures: each arm is measured once for these tests and for those of the run."""
 
 ARMS = [
-    *((name, "mixed", None) for name in TECHNIQUES[:6]),
+    *((one.name, "mixed", None) for one in PLAIN),
     *((name, "bf16", None) for name in ("baseline", "lora", "qlora")),
     *(("stack", "bf16", step) for step in STEPS),
 ]

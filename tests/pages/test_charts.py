@@ -354,7 +354,7 @@ def test_what_never_comes_so_low_does_not_reach_it() -> None:
 
 
 def test_short_runs_have_no_curves() -> None:
-    assert curves(the_work([published.learned(make_record("lora", steps=49), 2.0)])) == ()
+    assert curves(the_work([published.learned(make_record("lora", steps=16), 2.0)])) == ()
     assert curves_chart((), "") is None
 
 

@@ -31,18 +31,10 @@ from memlab.plan.grid import BATCHES, LENGTHS, TECHNIQUE_SETUPS
 from memlab.plan.search import FittingRun, search
 from memlab.results import gpu_fit
 from memlab.results.numbers import in_bytes
+from memlab.results.techniques import ALL
 from memlab.training import library_logs
 
-WHY = {
-    "baseline": "trains every weight",
-    "gradient_checkpointing": "trains every weight; runs the forward pass twice to keep little of it",
-    "lora": "freezes the weights, so no gradients of theirs are computed, and trains adapters beside them",
-    "qlora": "LoRA on weights in four bits, which are unpacked for each product",
-    "pissa": "LoRA, with adapters that begin at the largest singular values",
-    "dora": "LoRA, with the lengths of the weights' rows trained apart: each step computes them anew",
-    "stack": "puts one on top of the other",
-}
-"""What each technique does, printed below the table."""
+COSTS = {technique.name: technique.cost for technique in ALL}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -125,7 +117,7 @@ def _show(fitting: Sequence[FittingRun], left_out: Sequence[str], model: str, gp
     for seq in dict.fromkeys(run.record.setup.seq for run in fitting):
         console.print(_table([run for run in fitting if run.record.setup.seq == seq], model, gpu_memory))
     for name in dict.fromkeys(run.record.technique for run in fitting):
-        console.print(f"{name}: {WHY[name]}.", highlight=False, soft_wrap=True)
+        console.print(f"{name}: {COSTS[name]}.", highlight=False, soft_wrap=True)
     for line in left_out:
         console.print(f"Left out: {line}.", highlight=False, soft_wrap=True)
     console.print(

@@ -18,19 +18,21 @@ from memlab.options.setup import Setup, UsageError
 from memlab.predicting.predict import predict_steps
 from memlab.results import record, shapes
 from memlab.results.files import HOME, PREDICTIONS, PREDICTIONS_SUFFIX, write_predictions
+from memlab.results.techniques import ALL, BASELINE, FULL_FIRST
 from memlab.training import library_logs
 
 BATCHES = (1, 4, 16)
 LENGTHS = (512, 2048, 8192)
 TECHNIQUE_SETUPS: tuple[tuple[str, Setup], ...] = (
-    ("baseline", Setup()),
-    ("baseline", Setup(precision="bf16")),
-    *((name, Setup()) for name in ("gradient_checkpointing", "lora", "qlora", "pissa", "dora")),
-    *(("stack", Setup(precision="bf16", step=step)) for step in record.STEPS),
+    (BASELINE, Setup()),
+    (BASELINE, Setup(precision="bf16")),
+    *((one.name, Setup()) for one in FULL_FIRST if one.name != BASELINE),
+    *((one.name, Setup(precision="bf16", step=step)) for one in ALL if one.stacked for step in record.STEPS),
 )
 """Each technique with its script's defaults, full fine-tuning in both precisions, all steps of the stack.
 
-ZeRO is not among them: a rank's prediction runs DeepSpeed three steps for each of four ranks and each stage.
+What shards is not among them: a rank's prediction runs DeepSpeed three steps for each of four ranks and each
+stage.
 """
 
 

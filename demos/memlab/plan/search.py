@@ -15,6 +15,7 @@ from memlab.predicting.predict import StepPredictor
 from memlab.results import gpu_fit, record
 from memlab.results.gpu_fit import Fit
 from memlab.results.numbers import in_bytes
+from memlab.results.techniques import BASELINE
 
 
 @dataclass(frozen=True)
@@ -82,8 +83,10 @@ def _search_technique(
 
 
 def _name(technique: str, setup: Setup | record.Setup) -> str:
-    """Return the technique's name, with the stack's step or the baseline's precision."""
-    return f"{technique} {setup.step or setup.precision}" if technique in ("stack", "baseline") else technique
+    """Return the technique with what tells it from another one: its step, or the baseline's precision."""
+    return (
+        f"{technique} {setup.step or setup.precision}" if setup.step or technique == BASELINE else technique
+    )
 
 
 def _sort_key(run: FittingRun) -> tuple[int, float, int]:

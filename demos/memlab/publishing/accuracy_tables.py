@@ -7,8 +7,8 @@ from pathlib import Path
 
 from memlab.results import accuracy
 from memlab.results.accuracy import MEDIAN, TOOLS, Figure, Row, Summary, Validation, summary
-from memlab.results.comparing import BASELINE
 from memlab.results.numbers import in_bytes
+from memlab.results.techniques import BASELINE
 
 
 def of_folder(results: Path) -> str:

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from memlab.results.comparing import CURVE_STEPS, Group, bytes_at_peak, change, grouped, lora_beside, loss_at
+from memlab.results.comparing import change, lora_beside
+from memlab.results.groups import Group, bytes_at_peak, grouped, loss_at
 from memlab.results.numbers import in_bytes, in_percent
 from memlab.results.record import KINDS, LOSS_WINDOW, Record
 
@@ -42,8 +43,8 @@ _STYLE: dict[Any, Any] = {
 def draw(records: Sequence[Record], earlier: Sequence[Record], folder: Path) -> list[Path]:
     """Draw the breakdown at the peak, one step's timeline and what was learned as SVG and PNG.
 
-    Runs of `CURVE_STEPS` steps and more have learning curves; LoRA's, from `earlier` records, is drawn beside
-    them. Returns the paths; none, and draws nothing, when no record has a breakdown. Raises OSError.
+    Runs of `LEARNING_STEPS` steps and more have learning curves; LoRA's, from `earlier` records, is drawn
+    beside them. Returns the paths; none, and draws nothing, when no record has a breakdown. Raises OSError.
     """
     groups = [group for group in grouped(records) if group.first.memory.breakdown_at_peak]
     if not groups:
@@ -55,7 +56,7 @@ def draw(records: Sequence[Record], earlier: Sequence[Record], folder: Path) -> 
     from matplotlib.patches import Patch
 
     with pyplot.rc_context(_STYLE):
-        learned = [group for group in groups if group.steps >= CURVE_STEPS]
+        learned = [group for group in groups if group.shows_learning]
         heights = [0.6 + 0.55 * len(groups), 2.4, *([3.0] if learned else [])]
         figure = pyplot.figure(figsize=(9, 1.8 + sum(heights)), layout="constrained")
         shown = groups if len(groups) <= 3 else [groups[0], groups[-1]]  # a timeline needs some width

@@ -13,23 +13,18 @@ from typing import Any
 
 from memlab.publishing import measured_tables
 from memlab.publishing.figures import COLOURS, stack_bars
-from memlab.results.comparing import BASELINE, Group, bytes_at_peak, grouped, peak_of, savings
+from memlab.results.comparing import savings, setting
 from memlab.results.files import read_folder
+from memlab.results.groups import Group, bytes_at_peak, grouped, peak_of
 from memlab.results.numbers import in_bytes, in_percent
 from memlab.results.record import KINDS, STEPS
+from memlab.results.techniques import BASELINE, PLAIN
 
 FILES = {"light": "headline.svg", "dark": "headline-dark.svg"}
 
 _INKS = {"light": ("#ffffff", "#24292f", "#57606a"), "dark": ("#0d1117", "#e6edf3", "#9198a1")}
 """Background, ink and pale ink; GitHub's."""
 
-_TECHNIQUES = {
-    "lora": "LoRA",
-    "qlora": "QLoRA",
-    "gradient_checkpointing": "gradient checkpointing",
-    "pissa": "PiSSA",
-    "dora": "DoRA",
-}
 _STEPS = {
     "checkpointing": "+ checkpointing",
     "lora": "+ LoRA",
@@ -72,9 +67,9 @@ def bars(results: Path) -> list[Bar]:
             if (
                 group.first.mode == "measured"
                 and group.status == "ok"
-                and not measured_tables.is_quality(group)
+                and not group.first.setup.shows_learning
             ):
-                works.setdefault(measured_tables.heading(group), []).append(group)
+                works.setdefault(repr(setting(group.first)), []).append(group)
         found += [_bars_of(groups) for groups in works.values()]
     # Not before both baselines and a technique are there: a picture of one bar compares nothing.
     found = [lines for lines in found if [bar.section for bar in lines[:3]] in ([0, 0, 1], [0, 0, 2])]
@@ -93,8 +88,9 @@ def _bars_of(groups: list[Group]) -> list[Bar]:
         for precision, name in _BASELINES.items()
     ]
     lines += [
-        (1, name, next((group for group in of(precision="mixed") if group.technique == technique), None))
-        for technique, name in _TECHNIQUES.items()
+        (1, one.label, next((group for group in of(precision="mixed") if group.technique == one.name), None))
+        for one in PLAIN
+        if one.name != BASELINE
     ]
     lines += [(2, _STEPS[step], next(of(step=step), None)) for step in STEPS]
     return [

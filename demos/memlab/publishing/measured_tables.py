@@ -8,66 +8,64 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from memlab.publishing import zero_table
 from memlab.results import zero_formulas
-from memlab.results.comparing import (
-    BASELINE,
-    LORA,
+from memlab.results.comparing import LORA, arm_order, equal_seconds, savings, setting
+from memlab.results.files import read_folder
+from memlab.results.groups import (
     PRECISIONS,
     Group,
+    arms,
     best,
-    change,
-    equal_seconds,
     grouped,
     held_out_of,
     loss_after_seconds,
     loss_of,
     peak_of,
-    savings,
     step_of,
     steps_to,
+    tuned,
 )
-from memlab.results.files import read_folder
 from memlab.results.numbers import in_bytes, in_nats, in_percent, in_seconds, in_steps, in_thousands
-from memlab.results.record import LOSS_WINDOW, STEPS
-
-QUALITY_STEPS = 50
-"""Steps from which on a work is about what is learned; shorter ones are about memory and time."""
+from memlab.results.record import LOSS_WINDOW, Record
+from memlab.results.techniques import BASELINE
 
 
 def of_folder(folder: Path) -> str:
     """Return the tables of the records in one folder; empty without a record."""
     records = [one for one in read_folder(folder) if one.setup.rank_index is None]
-    works: dict[tuple[bool, str], list[Group]] = {}
+    works: dict[str, list[Group]] = {}
     for group in grouped(one for one in records if one.mode == "measured"):
-        works.setdefault((is_quality(group), heading(group)), []).append(group)
+        works.setdefault(_work(group.first), []).append(group)
     parts = []
-    for (quality, title), groups in sorted(works.items(), key=_place):
+    for groups in sorted(works.values(), key=_place):
         groups = sorted(groups, key=order)
         applicable = [group for group in groups if group.first.status != "not_applicable"]
-        parts.append(title)
-        parts += _quality(applicable) if quality else _memory(applicable)
+        parts.append(heading(groups[0].first))
+        parts += _quality(applicable) if groups[0].first.setup.shows_learning else _memory(applicable)
         parts += [_not_applicable(group) for group in groups if group not in applicable]
     return "\n\n".join(parts)
 
 
-def _place(work: tuple[tuple[bool, str], list[Group]]) -> tuple[bool, int, str]:
+def _work(one: Record) -> str:
+    """Return what the runs of one table share; what is learned in each precision is a table of its own."""
+    return repr((setting(one), one.setup.precision if one.setup.shows_learning else None))
+
+
+def _place(groups: list[Group]) -> tuple[bool, int, str]:
     """The key by which works are sorted: memory before quality, and first what most techniques did."""
-    (quality, title), groups = work
-    return quality, -len({group.technique for group in groups}), title
+    first = groups[0].first
+    return first.setup.shows_learning, -len({group.technique for group in groups}), heading(first)
 
 
-def is_quality(group: Group) -> bool:
-    """Whether these runs are long enough to tell what was learned."""
-    return group.first.setup.warmup + group.first.setup.steps >= QUALITY_STEPS
-
-
-def heading(group: Group) -> str:
-    """Say in a line of Markdown what work a group did, and where; groups of one heading share a table."""
-    one, setup = group.first, group.first.setup
-    on_gpu, quality = one.device.kind == "cuda", is_quality(group)
+def heading(one: Record) -> str:
+    """Say in a line of Markdown what work a record is of, and where it was made."""
+    setup, quality, on_gpu = one.setup, one.setup.shows_learning, one.device.kind == "cuda"
     where = f"On a {'GPU' if on_gpu else 'CPU'}, {one.device.name}"
+    if one.device.bf16_kernel is not None:
+        where += f", bf16 products by {one.device.bf16_kernel}"
     if not quality:
         where += ": the allocator's peak" if on_gpu else ": bytes of live tensors, not a GPU's"
     about = f"What is learned in {PRECISIONS[setup.precision]}" if quality else "Memory and time"
@@ -78,14 +76,12 @@ def heading(group: Group) -> str:
     )
 
 
-def order(group: Group) -> tuple[bool, str, int, tuple[int, int], str, int, float]:
-    """The key by which a table's rows are sorted: the usual arm of a technique comes before its variants."""
+def order(group: Group) -> tuple[bool, str, tuple[Any, ...], int, float]:
+    """The key by which a table's rows are sorted: the baseline, then by the alphabet, arm by arm."""
     setup = group.first.setup
-    place = STEPS.index(setup.step) if setup.step else -1
-    sharding = setup.ranks, setup.stage or 0
-    arm = f"{setup.init or ''} {1000 - (setup.rank or 0):4}"
+    *arm, rate = arm_order(setup)
     precision = list(PRECISIONS).index(setup.precision)
-    return group.technique != BASELINE, group.technique, place, sharding, arm, precision, setup.lr
+    return group.technique != BASELINE, group.technique, tuple(arm), precision, rate
 
 
 def _name(group: Group) -> str:
@@ -130,7 +126,7 @@ def _memory_row(group: Group, groups: list[Group]) -> list[str]:
         group.first.setup.precision,
         in_bytes(group.median(peak_of)) if group.status == "ok" else group.status,
         group.first.memory.peak_phase or "–",
-        *(in_percent(change(1 - saved[name], 1)) if name in saved else "–" for name in PRECISIONS),
+        *(in_percent(-saved[name]) if name in saved else "–" for name in PRECISIONS),
         in_seconds(group.median(step_of)),
         in_thousands(learning.trainable_parameters if learning else None),
     ]
@@ -141,12 +137,9 @@ def _memory_row(group: Group, groups: list[Group]) -> list[str]:
 
 def _quality(groups: list[Group]) -> list[str]:
     """Each arm at the rate that was chosen for it, beside LoRA; then the rates that were tried."""
-    arms: dict[str, list[Group]] = {}
-    for group in groups:
-        arms.setdefault(_name(group), []).append(group)
-    chosen = {name: found for name, tried in arms.items() if (found := best(tried))}
-    lora = best(group for group in chosen.values() if group.technique == LORA)
-    seconds = equal_seconds(chosen.values())
+    chosen = [group for group, _rates in tuned(groups)]
+    lora = best(group for group in chosen if group.technique == LORA)
+    seconds = equal_seconds(chosen)
     head = (
         "Demo",
         "Rate",
@@ -159,11 +152,11 @@ def _quality(groups: list[Group]) -> list[str]:
         "Step",
     )
     rows = []
-    for name, group in chosen.items():
+    for group in chosen:
         losses = group.values(loss_of)
         rows.append(
             [
-                name,
+                _name(group),
                 f"{group.first.setup.lr:g}",
                 str(len(group.records)),
                 in_nats(group.median(loss_of)) if group.status == "ok" else group.status,
@@ -174,12 +167,12 @@ def _quality(groups: list[Group]) -> list[str]:
                 in_seconds(group.median(step_of)),
             ]
         )
-    return [_table(head, ["---", *["--:"] * (len(head) - 1)], rows), *_grid(arms)]
+    return [_table(head, ["---", *["--:"] * (len(head) - 1)], rows), *_grid(groups)]
 
 
-def _grid(arms: dict[str, list[Group]]) -> list[str]:
+def _grid(groups: list[Group]) -> list[str]:
     """The held-out loss of seed 0 at every rate that was tried; nothing where there was one rate each."""
-    tried = {name: {g.first.setup.lr: _of_seed_0(g) for g in groups} for name, groups in arms.items()}
+    tried = {_name(arm[0]): {g.first.setup.lr: _of_seed_0(g) for g in arm} for arm in arms(groups)}
     tried = {name: losses for name, losses in tried.items() if len(losses) > 1}
     if not tried:
         return []

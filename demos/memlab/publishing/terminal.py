@@ -6,6 +6,7 @@ A saving is a fraction of a baseline's bytes, and is never shown without that ba
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
 
 from rich import box
 from rich.console import Console
@@ -15,21 +16,23 @@ from rich.table import Table
 from memlab.publishing import zero_table
 from memlab.results import gpu_fit, zero_formulas
 from memlab.results.comparing import (
-    BASELINE,
-    CURVE_STEPS,
+    change,
+    comparable,
+    equal_seconds,
+    lora_beside,
+    savings,
+    times_compare,
+    unlike_repeats,
+)
+from memlab.results.groups import (
     Get,
     Group,
     bytes_at_peak,
-    change,
-    differences,
-    equal_seconds,
     grouped,
     held_out_of,
-    lora_beside,
     loss_after_seconds,
     loss_of,
     peak_of,
-    savings,
     step_of,
     steps_to,
 )
@@ -43,52 +46,62 @@ from memlab.results.numbers import (
     in_thousands,
 )
 from memlab.results.record import KINDS, LOSS_WINDOW, Record
+from memlab.results.techniques import BASELINE
 
-Row = tuple[str, Get, Callable[[float | None], str]]
 Columns = list[tuple[str, Group]]
 
 _WIDEST = 10_000
 """More columns of text than any table wants."""
 
 
+class Row(NamedTuple):
+    """A line of the table: its name, its number and how that is written."""
+
+    name: str
+    get: Get
+    words: Callable[[float | None], str]
+    is_time: bool = False
+
+
 def _rows(groups: Sequence[Group], lora: Group | None) -> list[Row]:
     kinds = [kind for kind in KINDS if any(bytes_at_peak(kind)(group.first) for group in groups)]
     return [
-        ("peak memory", peak_of, in_bytes),
-        *((f"  {kind}", bytes_at_peak(kind), in_bytes) for kind in kinds),
-        ("between two steps", lambda one: one.memory.static_bytes, in_bytes),
-        ("while loading", lambda one: one.memory.load_peak_bytes, in_bytes),
-        ("reserved by the allocator", lambda one: one.memory.reserved_bytes, in_bytes),
-        ("the process at most", lambda one: one.memory.process_bytes, in_bytes),
-        ("time of a step", step_of, in_seconds),
-        ("tokens per second", lambda one: one.speed.tokens_per_second, in_thousands),
-        (
+        Row("peak memory", peak_of, in_bytes),
+        *(Row(f"  {kind}", bytes_at_peak(kind), in_bytes) for kind in kinds),
+        Row("between two steps", lambda one: one.memory.static_bytes, in_bytes),
+        Row("while loading", lambda one: one.memory.load_peak_bytes, in_bytes),
+        Row("reserved by the allocator", lambda one: one.memory.reserved_bytes, in_bytes),
+        Row("the process at most", lambda one: one.memory.process_bytes, in_bytes),
+        Row("time of a step", step_of, in_seconds, is_time=True),
+        Row("tokens per second", lambda one: one.speed.tokens_per_second, in_thousands, is_time=True),
+        Row(
             "trained parameters",
             lambda one: one.learning.trainable_parameters if one.learning else None,
             in_thousands,
         ),
-        (
+        Row(
             "held-out loss before",
             lambda one: one.learning.eval_loss_before if one.learning else None,
             in_nats,
         ),
-        ("held-out loss after", held_out_of, in_nats),
+        Row("held-out loss after", held_out_of, in_nats),
         *_learning_rows(groups, lora),
     ]
 
 
 def _learning_rows(groups: Sequence[Group], lora: Group | None) -> list[Row]:
     """The rows of runs that are long enough to tell what was learned."""
-    if any(group.steps < CURVE_STEPS for group in groups):
+    if not all(group.shows_learning for group in groups):
         return []
-    rows: list[Row] = [(f"final loss (mean of the last {LOSS_WINDOW} steps)", loss_of, in_nats)]
+    rows = [Row(f"final loss (mean of the last {LOSS_WINDOW} steps)", loss_of, in_nats)]
     if groups[0].technique == BASELINE and len(groups) > 1:
-        rows.append(("steps to the baseline's final loss", steps_to(groups[0]), in_steps))
+        rows.append(Row("steps to the baseline's final loss", steps_to(groups[0]), in_steps))
     if lora is not None:
-        rows.append(("steps to LoRA's final loss", steps_to(lora), in_steps))
+        rows.append(Row("steps to LoRA's final loss", steps_to(lora), in_steps))
     seconds = equal_seconds(groups)
-    if seconds is not None and len(groups) > 1:
-        rows.append((f"loss after {in_seconds(seconds)}", loss_after_seconds(seconds), in_nats))
+    alike = all(times_compare(group.first, groups[0].first) for group in groups)
+    if seconds is not None and alike and len(groups) > 1:
+        rows.append(Row(f"loss after {in_seconds(seconds)}", loss_after_seconds(seconds), in_nats))
     return rows
 
 
@@ -110,7 +123,7 @@ def show(
     groups = grouped(records)
     columns = [(_name(group, groups), group) for group in groups if group.first.status != "not_applicable"]
     if theirs is not None:
-        columns = [("theirs", Group((theirs,))), ("yours", groups[0])]
+        columns = [("theirs", Group.of([theirs])), ("yours", groups[0])]
     lora = lora_beside(groups[-1], grouped(earlier))
     for table in _tables(columns, lora, console):
         console.print(table)
@@ -162,9 +175,14 @@ def _states_table(records: Sequence[Record], beside: Record) -> Table:
     )
     for name in zero_table.HEAD:
         table.add_column(name, justify="right")
-    for one in zero_formulas.sharded(one for one in records if zero_formulas.alike(one, beside)):
+    for one in zero_formulas.sharded(one for one in records if _differs_in_sharding(one, beside)):
         table.add_row(*zero_table.row(one))
     return table
+
+
+def _differs_in_sharding(one: Record, beside: Record) -> bool:
+    sharding = {"ranks", "rank_index", "stage", "offload"}
+    return one.technique == beside.technique and comparable(one, beside, sharding)
 
 
 def _name(group: Group, groups: Sequence[Group]) -> str:
@@ -208,16 +226,18 @@ def _table(columns: Columns, rows: Sequence[Row], compares: bool) -> Table:
         table.add_column(name, justify="right")
     if compares:
         table.add_column("change", justify="right")
-    for name, get, words in rows:
-        values = [group.median(get) for _, group in columns]
+    for row in rows:
+        values = [group.median(row.get) for _, group in columns]
         if all(value is None for value in values):
             continue
-        cells = [words(value) for value in values]
+        cells = [row.words(value) for value in values]
         if compares:
-            whole = columns[0][1].status == columns[1][1].status == "ok"
-            cells.append(in_percent(change(values[1], values[0]) if whole else None))
-        table.add_row(name, *cells, style="bold" if name == "peak memory" else None)
-        if name == "peak memory":
+            (_, before), (_, after) = columns
+            whole = before.status == after.status == "ok"
+            alike = not row.is_time or times_compare(before.first, after.first)
+            cells.append(in_percent(change(values[1], values[0]) if whole and alike else None))
+        table.add_row(row.name, *cells, style="bold" if row.name == "peak memory" else None)
+        if row.name == "peak memory":
             table.add_row(
                 "  came in the phase", *(group.first.memory.peak_phase or "–" for _, group in columns)
             )
@@ -235,7 +255,10 @@ def _sentences(groups: list[Group], theirs: Record | None, earlier: Sequence[Rec
     if repeats > 1:
         lines.append(f"Medians of {repeats} runs.")
     if theirs is not None:
-        lines += [f"Not the same: {line}." for line in differences(groups[0].first, theirs)]
+        lines += [
+            f"Not the same: {found.field} is {found.of} here and {found.against} in theirs."
+            for found in unlike_repeats(groups[0].first, theirs)
+        ]
     everything = grouped([one for group in groups for one in group.records] + list(earlier))
     for group in groups:
         if group.first.status == "not_applicable":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from memlab.results.numbers import in_bytes, in_percent
 from memlab.results.record import Record
-from memlab.results.zero_formulas import KINDS, paper
+from memlab.results.zero_formulas import KINDS, kept, paper
 
 HEAD = ("ranks", "stage", *KINDS, "together", "the paper", "off by", "buffers, apart")
 
@@ -20,11 +20,11 @@ def row(one: Record) -> list[str]:
     setup, states = one.setup, one.states
     assert states is not None and setup.stage is not None
     formula = sum(paper(setup.stage, setup.ranks, setup.parameters).values())
-    kept = [states.parameters_bytes, states.gradients_bytes, states.master_bytes, states.moments_bytes]
     return [
         str(setup.ranks),
         f"{setup.stage}" + ", offloaded" * setup.offload,
-        *(f"{nbytes / setup.parameters:.3f}" for nbytes in (*kept, states.total, formula)),
+        *(f"{nbytes:.3f}" for nbytes in kept(one).values()),
+        *(f"{nbytes / setup.parameters:.3f}" for nbytes in (states.total, formula)),
         in_percent(states.total / formula - 1),
         in_bytes(states.buffers_bytes),
     ]

@@ -50,13 +50,26 @@ TECHNIQUE_FIELDS = frozenset(
 )
 """Setup fields that a technique brings with it: two techniques may be compared although these differ.
 
-They are compared like every other field between two records of one technique.
+They are compared like every other field between two records of one technique; `memlab.results.comparing`
+has the whole rule.
+"""
+
+TIMING_FIELDS = ("threads", "bf16_kernel")
+"""Device fields on which times depend and memory does not: times are compared only where these agree.
+
+Records from before they were noted are of an unknown kernel, and agree in time with one another alone.
 """
 
 TECHNIQUE_NAME = re.compile(r"[a-z][a-z0-9_-]{0,39}")
 
 LOSS_WINDOW = 10
 """Steps over which training losses are averaged before they are compared: one alone is mostly its batch's."""
+
+LEARNING_STEPS = 20
+"""Optimizer steps, warm-up included, from which on a run shows what is learned.
+
+That is two windows of losses that share no step. Shorter runs tell of memory and time alone.
+"""
 
 Step = Literal["checkpointing", "lora", "qlora", "8bit_adamw", "chunked_loss", "offload"]
 STEPS: tuple[Step, ...] = get_args(Step)
@@ -120,6 +133,11 @@ class Setup(_Part):
         """What the adapters' product is multiplied by, alpha / rank; None where there are no adapters."""
         return None if self.alpha is None or self.rank is None else self.alpha / self.rank
 
+    @property
+    def shows_learning(self) -> bool:
+        """Whether the run is long enough to show what is learned."""
+        return self.warmup + self.steps >= LEARNING_STEPS
+
     def without_seed(self) -> dict[str, Any]:
         """Return the fields as a dictionary, without the seed: runs that agree here are repeats."""
         return self.model_dump(exclude={"seed"})
@@ -145,9 +163,7 @@ class Device(_Part):
         """Leave out the two that earlier records lack, so that reading and writing changes no file."""
         fields: dict[str, Any] = serialize(self)
         return {
-            name: value
-            for name, value in fields.items()
-            if value is not None or name not in ("threads", "bf16_kernel")
+            name: value for name, value in fields.items() if value is not None or name not in TIMING_FIELDS
         }
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from memlab.results.record import Record, Setup
+from memlab.results.record import Record
 
 KINDS = {"parameters": (2, 3), "gradients": (2, 2), "master": (4, 1), "moments": (8, 1)}
 """Bytes of each kind for a parameter, and the stage from which on they are shared out among the ranks."""
@@ -23,15 +23,13 @@ def paper(stage: int, ranks: int, parameters: int) -> dict[str, float]:
     }
 
 
-def alike(a: Record, b: Record) -> bool:
-    """Whether two runs differ in nothing but how they were sharded, and in their seed."""
-    free = {"ranks", "rank_index", "stage", "offload", "seed"}
-    names = [name for name in Setup.model_fields if name not in free]
-    return (a.technique, a.device.name, a.origin.versions) == (
-        b.technique,
-        b.device.name,
-        b.origin.versions,
-    ) and all(getattr(a.setup, name) == getattr(b.setup, name) for name in names)
+def kept(record: Record) -> dict[str, float]:
+    """Return the bytes of each kind that the rank of a record keeps, for each parameter of the model.
+
+    The record has states. In this order they add up to `record.states.total` by the parameters.
+    """
+    assert record.states is not None
+    return {kind: getattr(record.states, f"{kind}_bytes") / record.setup.parameters for kind in KINDS}
 
 
 def sharded(records: Iterable[Record]) -> list[Record]:

@@ -10,9 +10,9 @@ from typing import Literal
 
 from memlab.options.demo import BASELINE_LACKS, Demo
 from memlab.options.setup import Setup
-from memlab.results.comparing import BASELINE
 from memlab.results.files import HOME
 from memlab.results.record import STEPS, Record
+from memlab.results.techniques import BASELINE
 from memlab.running.process import Job, PlannedRun
 
 

@@ -21,11 +21,11 @@ ZERO = (*(f"--stage {stage}" for stage in range(4)), "--stage 2 --offload", "--s
 COMMANDS = (
     *suite.TECHNIQUES,
     *(f"{technique} --precision bf16" for technique in suite.TECHNIQUES),
-    "stack.py",
-    *(f"zero.py --ranks 1 {stage}" for stage in ZERO),
+    *suite.STACKS,
+    *(f"{script} --ranks 1 {stage}" for script in suite.SHARDED for stage in ZERO),
     *(f"{technique} {LARGE}" for technique in suite.TECHNIQUES),
     *(f"{technique} --precision bf16 {LARGE}" for technique in suite.TECHNIQUES),
-    f"stack.py {LARGE}",
+    *(f"{stack} {LARGE}" for stack in suite.STACKS),
 )
 
 

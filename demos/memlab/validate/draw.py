@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from memlab.results.record import STEPS, Step
+from memlab.results.techniques import ALL, FULL_FIRST
 
 Config = dict[str, Any]
 """The fields of a config.json."""
@@ -29,13 +30,15 @@ class TechniqueVariant:
 
 
 VARIANTS = (
-    *(
-        TechniqueVariant(technique, precision)
-        for technique in ("baseline", "gradient_checkpointing", "lora", "qlora", "pissa", "dora")
-        for precision in _PRECISIONS
-    ),
+    *(TechniqueVariant(one.name, precision) for one in FULL_FIRST for precision in _PRECISIONS),
     # Activations on a CPU are in the host's memory already: there is nothing to offload.
-    *(TechniqueVariant("stack", "bf16", step) for step in STEPS if step != "offload"),
+    *(
+        TechniqueVariant(one.name, "bf16", step)
+        for one in ALL
+        if one.stacked
+        for step in STEPS
+        if step != "offload"
+    ),
 )
 """The variants of a single process: all but ZeRO."""
 
@@ -73,9 +76,14 @@ def draw(seed: int) -> list[DrawnConfiguration]:
     while len(variants) < PER_FAMILY * len(names):
         variants += rng.sample(VARIANTS, len(VARIANTS))
     families = [name for _ in range(PER_FAMILY) for name in rng.sample(names, len(names))]
-    families += rng.sample(names, len(STAGES))
-    variants = variants[: PER_FAMILY * len(names)]
-    variants += (TechniqueVariant("zero", "mixed", stage=stage) for stage in STAGES)
+    sharded = [
+        TechniqueVariant(technique.name, "mixed", stage=stage)
+        for technique in ALL
+        if technique.sharded
+        for stage in STAGES
+    ]
+    families += rng.sample(names, len(sharded))
+    variants = [*variants[: PER_FAMILY * len(names)], *sharded]
     return [_draw(rng, family, variant) for family, variant in zip(families, variants, strict=True)]
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import click
 
+from memlab.results.techniques import TECHNIQUES
 from steelyard.bank.headings import HEADINGS, heading
-from steelyard.claims import TECHNIQUES
 from steelyard.cli.words import printable, settings
 
 _ID = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*(?:/[a-z0-9]+(?:-[a-z0-9]+)*)*")

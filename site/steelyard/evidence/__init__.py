@@ -24,10 +24,8 @@ Which learning rate
     lowest held-out loss. A test that names a rate gets that one. The finding says which rates there were.
 
 Which records may be compared
-    One device, one set of versions, one setup. Apart from the technique, only these fields may differ: those
-    that both sides of the test name; those that only one of two techniques has (LoRA's rank); what a
-    technique, or a step of the stack, brings with it; and what follows from a named field (the scale alpha
-    from the rank, the types of weights from the precision). The finding lists them all. (`compare`)
+    One device, one set of versions, one setup, and for times one kernel (`memlab.results.comparing`). What
+    both sides of the test name may differ, and what a technique brings with it. The finding lists it all.
 
 When there is no difference
     Comparisons are made seed by seed. Where three seeds or more disagree about which side is ahead, no
@@ -35,11 +33,12 @@ When there is no difference
     interval lies around "no difference" is true when it holds every seed, and else decides nothing.
 """
 
-from steelyard.evidence.compare import Difference, differences, tuned
+from memlab.results.comparing import Difference, differences
+from memlab.results.groups import Group, tuned
 from steelyard.evidence.judge import Finding, Judgement, judge
 from steelyard.evidence.measures import GPUS, METRICS, PAIRED, metric
 from steelyard.evidence.reasons import Reason
-from steelyard.evidence.records import SELECTORS, Group, Kind, Records, load, replay
+from steelyard.evidence.records import SELECTORS, Kind, Records, load, replay
 
 __all__ = [
     "GPUS",

@@ -8,19 +8,20 @@ from dataclasses import dataclass, replace
 from math import inf
 from typing import Literal
 
+from memlab.results.comparing import Difference, common_seeds, differences, fraction_saved, is_time
+from memlab.results.groups import Group, tuned
 from memlab.results.record import Setup
 from steelyard.arithmetic import compute
 from steelyard.claims import Claim, Selection, Test, Verdict
-from steelyard.evidence.compare import Difference, differences, tuned
 from steelyard.evidence.measures import METRICS, PAIRED, Sides, metric, sides
 from steelyard.evidence.reasons import Reason
-from steelyard.evidence.records import SELECTORS, Group, Kind, Records, replay
+from steelyard.evidence.records import SELECTORS, Kind, Records, replay
 
 SEEDS = 3
 """Fewer repeats cannot disagree in a way that says anything."""
 
 _TAKE: dict[str, tuple[Callable[[float, float], float], float]] = {
-    "saving": (lambda of, against: 1 - of / against, 0.0),
+    "saving": (fraction_saved, 0.0),
     "ratio": (lambda of, against: of / against, 1.0),
     "difference": (lambda of, against: of - against, 0.0),
 }
@@ -157,7 +158,7 @@ def _find_in_records(test: Test, records: Records) -> Iterator[Finding]:
         for against, against_rates in right:
             if of is against:
                 continue
-            allowed, refused = differences(of.first, against.first, named)
+            allowed, refused = differences(of.first, against.first, named, in_time=is_time(test.metric))
             if not refused:
                 finding = _comparison(test, of, against)
                 comparable.append(replace(finding, differences=allowed, rates=(of_rates, against_rates)))
@@ -207,7 +208,7 @@ def _value(test: Test, group: Group) -> Finding:
 
 def _comparison(test: Test, of: Group, against: Group) -> Finding:
     """Compare seed by seed, so that the spread is the comparison's own."""
-    seeds = sorted({*of.runs} & {*against.runs})
+    seeds = common_seeds(of, against)
     finding = replace(
         _measured(test, of),
         runs=tuple(of.runs[seed][0] for seed in seeds),

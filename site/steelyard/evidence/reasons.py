@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from steelyard.evidence.compare import Difference
+from memlab.results.comparing import Difference
 
 ENGLISH = {
     "arithmetic": "the arithmetic {error}",

@@ -19,9 +19,11 @@ from pydantic import BaseModel, ValidationError
 
 from memlab.results.accuracy import FOLDER as VALIDATION
 from memlab.results.accuracy import Validation
+from memlab.results.comparing import field
 from memlab.results.costs import FOLDER as COSTS
 from memlab.results.costs import Costs
 from memlab.results.files import PREDICTIONS
+from memlab.results.groups import Group, identity
 from memlab.results.record import Record, Setup
 from steelyard.problems import Problem
 
@@ -37,32 +39,6 @@ LARGEST = 2**63
 """Upper bound for any number in a record; larger values are rejected, since later arithmetic may overflow."""
 
 Table = TypeVar("Table", bound=BaseModel)
-
-_KIND_OF_DEVICE: dict[str, Kind] = {"cuda": "gpu", "cpu": "cpu", "fake": "predicted"}
-
-
-@dataclass(frozen=True)
-class Group:
-    """Repeats: measured runs that differ in nothing but the seed, by seed."""
-
-    runs: Mapping[int, tuple[str, Record]]
-
-    @property
-    def first(self) -> Record:
-        return next(iter(self.runs.values()))[1]
-
-    @property
-    def ids(self) -> tuple[str, ...]:
-        return tuple(run_id for run_id, _ in self.runs.values())
-
-    @property
-    def kind(self) -> Kind:
-        return _KIND_OF_DEVICE[self.first.device.kind]
-
-    @cached_property
-    def arm(self) -> str:
-        """What repeats at other learning rates have in common with these, as text."""
-        return _identity(self.first, "lr")
 
 
 @dataclass(frozen=True)
@@ -85,7 +61,7 @@ class Records:
         Of a run on several ranks the record of all of them counts; those of single ranks are its details.
         """
         usable = [
-            (_identity(record), record.setup.seed, run_id, record)
+            (identity(record), record.setup.seed, run_id, record)
             for run_id, record in sorted(self.by_id.items())
             if record.status == "ok" and record.setup.rank_index is None
         ]
@@ -140,19 +116,6 @@ def load(folder: Path) -> Records:
     validations, unreadable = _tables(folder / VALIDATION, Validation, "table of predictions")
     costs, uncounted = _tables(folder / COSTS, Costs, "table of costs")
     return Records(by_id, (*problems, *broken, *unreadable, *uncounted), predictions, validations, costs)
-
-
-def field(record: Record, name: str) -> Any:
-    """Return a field by which records are selected and compared. Raises AttributeError."""
-    match name:
-        case "technique" | "mode":
-            return getattr(record, name)
-        case "device":
-            return record.device.kind
-        case "device name":
-            return record.device.name
-        case _:
-            return getattr(record.setup, name)
 
 
 def replay(run_id: str, record: Record) -> str:
@@ -238,11 +201,3 @@ def _reason(error: Exception) -> str:
     place = ".".join(map(str, first["loc"]))
     more = f" (and {len(others)} more)" if others else ""
     return f"{place + ': ' if place else ''}{first['msg']}{more}"
-
-
-def _identity(record: Record, *without: str) -> str:
-    """Return what repeats have in common, as text that sorts."""
-    device = record.device
-    versions = sorted(record.origin.versions.items())
-    setup = [item for item in record.setup.without_seed().items() if item[0] not in without]
-    return repr((record.technique, record.mode, device.kind, device.name, setup, versions))

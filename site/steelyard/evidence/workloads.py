@@ -1,8 +1,8 @@
 """Works: runs that may stand side by side. Without Flask.
 
-A work is a setup on one device: the same model, batch, sequence, steps, data, kernels and versions. Only what
-a technique brings with it may differ within it (rank, learning rate, stage and ranks of ZeRO, a step of the
-stack, the precision): that tells its *arms* apart.
+A work is a setup on one device: the same model, batch, sequence, steps, data, kernels and versions
+(`memlab.results.comparing.setting`). Only what a technique brings with it may differ within it (rank,
+learning rate, stage and ranks of ZeRO, a step of the stack, the precision): that tells its *arms* apart.
 """
 
 from __future__ import annotations
@@ -12,17 +12,15 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from memlab.results.record import STEPS, TECHNIQUE_FIELDS, Record, Setup
-from steelyard.claims import BASELINE, place
-from steelyard.evidence.compare import Difference, differences, tuned
-from steelyard.evidence.records import Group, Records
+from memlab.results.comparing import Difference, arm_order, differences, setting, unlike
+from memlab.results.groups import Group, tuned
+from memlab.results.record import Record
+from memlab.results.techniques import BASELINE, place
+from steelyard.evidence.records import Records
 from steelyard.remember import remembered
 
 DEVICES = ("cuda", "cpu", "fake")
 """The stronger evidence first."""
-
-_OWN = TECHNIQUE_FIELDS | {"seed", "precision", "autocast", "stage", "ranks", "rank_index"}
-"""What an arm brings with it; in every other field of the setup the arms of a work agree."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +36,7 @@ class Workload:
     @cached_property
     def key(self) -> str:
         """A short name for an address, which changes with the setup, the device and the versions."""
-        return hashlib.sha256(repr(_setting(self.first)).encode()).hexdigest()[:10]
+        return hashlib.sha256(repr(setting(self.first)).encode()).hexdigest()[:10]
 
     @cached_property
     def techniques(self) -> tuple[str, ...]:
@@ -75,8 +73,8 @@ def workloads(records: Records) -> tuple[Workload, ...]:
     """Return every work: on a GPU first, and there the one first in which most techniques were measured."""
     by_setting: dict[str, list[Group]] = {}
     for group in records.groups:
-        by_setting.setdefault(repr(_setting(group.first)), []).append(group)
-    made = [Workload(tuple(sorted(groups, key=arm_order))) for groups in by_setting.values()]
+        by_setting.setdefault(repr(setting(group.first)), []).append(group)
+    made = [Workload(tuple(sorted(groups, key=group_order))) for groups in by_setting.values()]
     return tuple(
         sorted(made, key=lambda w: (DEVICES.index(w.first.device.kind), -len(w.techniques), -len(w.groups)))
     )
@@ -89,42 +87,10 @@ def workloads_of(technique: str, records: Records) -> tuple[Workload, ...]:
 
 def workload_differences(a: Workload, b: Workload) -> tuple[Difference, ...]:
     """Return in what two works differ."""
-    mine, theirs = dict(_setting(a.first)), dict(_setting(b.first))
-    names = dict.fromkeys([*mine, *theirs])
-    return tuple(
-        Difference(name, mine.get(name), theirs.get(name))
-        for name in names
-        if mine.get(name) != theirs.get(name)
-    )
+    return unlike(dict(setting(a.first)), dict(setting(b.first)))
 
 
-def _setting(record: Record) -> tuple[tuple[str, Any], ...]:
-    """Return what the runs of a work have in common, by name."""
-    device, setup = record.device, record.setup
-    return (
-        ("device", device.kind),
-        ("device name", device.name),
-        *((name, getattr(setup, name)) for name in Setup.model_fields if name not in _OWN),
-        *(
-            (f"version of {name}", version)
-            for name, version in sorted(record.origin.versions.items())
-            if version is not None
-        ),
-    )
-
-
-def arm_order(group: Group) -> tuple[Any, ...]:
+def group_order(group: Group) -> tuple[Any, ...]:
     """Return the place of repeats among others of their work: by technique, precision, step and so on."""
-    technique, setup = group.first.technique, group.first.setup
-    return (
-        place(technique),
-        setup.precision != "mixed",
-        STEPS.index(setup.step) if setup.step else -1,
-        setup.ranks,
-        setup.stage or 0,
-        setup.offload,
-        setup.init or "",
-        -(setup.rank or 0),
-        setup.lr,
-        group.ids,
-    )
+    setup = group.first.setup
+    return place(group.technique), setup.precision != "mixed", *arm_order(setup), group.ids

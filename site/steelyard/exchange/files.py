@@ -16,11 +16,11 @@ from urllib.parse import quote
 
 import yaml
 
+from memlab.results.techniques import TECHNIQUES
 from steelyard.bank.answer import comparable
 from steelyard.bank.headings import heading
 from steelyard.bank.model import Question
 from steelyard.bank.parse import CONTROL, parse
-from steelyard.claims import TECHNIQUES
 from steelyard.exchange.grades import default_scoring
 from steelyard.exchange.item import PLUGINFILE, Item
 from steelyard.exchange.markdown import to_markdown

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import statistics
-
 from flask_babel import gettext as _
 
+from memlab.results.comparing import is_time, median_saving, times_compare
 from steelyard.evidence import Group, metric
 from steelyard.web.text import numbers
 from steelyard.web.text.vocabulary import change_words, formatter
@@ -16,14 +15,12 @@ HELD_OUT = "learning.eval_loss_after"
 
 def values(group: Group, path: str) -> list[float]:
     """Return a number of the records, of every repeat that has it."""
-    measured = (metric(record, path) for _id, record in group.runs.values())
-    return [value for value in measured if value is not None]
+    return group.values(lambda record: metric(record, path))
 
 
 def median(group: Group, path: str) -> float | None:
     """Return the median over the repeats; None if none has the number."""
-    measured = values(group, path)
-    return statistics.median(measured) if measured else None
+    return group.median(lambda record: metric(record, path))
 
 
 def spread(group: Group, path: str) -> tuple[float, float] | None:
@@ -49,12 +46,20 @@ def ranged(middle: str, low: str, high: str) -> str:
 
 def changed(reference: Group, group: Group, path: str) -> str:
     """Return how far repeats lie from those that they are compared with; a dash where that says nothing."""
-    before, after = median(reference, path), median(group, path)
-    if before is None or after is None:
+    if is_time(path) and not times_compare(reference.first, group.first):
         return "–"
     if "loss" in path:
+        before, after = median(reference, path), median(group, path)
+        if before is None or after is None:
+            return "–"
         same = numbers.loss(before) == numbers.loss(after)
         return _("the same") if same else numbers.difference(after - before)
-    if not before:
+    saved = saved_of(reference, group, path)
+    if saved is None:
         return "–"
-    return _("the same") if before == after else change_words(1 - after / before)
+    return _("the same") if not saved else change_words(saved)
+
+
+def saved_of(reference: Group, group: Group, path: str) -> float | None:
+    """Return the fraction of a number that repeats save of those that they are compared with."""
+    return median_saving(group, reference, lambda record: metric(record, path))

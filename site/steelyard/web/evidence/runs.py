@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from flask import Blueprint, Response, abort, render_template
 
 from memlab.results.record import Record, States, schema
+from memlab.results.zero_formulas import kept
 from steelyard.evidence import Group, replay
 from steelyard.web.app.state import state
-from steelyard.web.evidence.charts.curves import LEAST_STEPS, Curve, curves_chart
+from steelyard.web.evidence.charts.curves import Curve, curves_chart
 from steelyard.web.evidence.charts.draw import ChartArm
 from steelyard.web.evidence.charts.memory import peak_chart, timeline_chart
-from steelyard.web.evidence.charts.ranks import STATES, kept, paper, state_words
+from steelyard.web.evidence.charts.ranks import STATES, formula_bytes, state_words
 from steelyard.web.evidence.labels import arm_words, rank_words
 from steelyard.web.text.numbers import per_parameter, size
 from steelyard.web.text.technique_texts import title
@@ -31,7 +32,7 @@ def show(run_id: str) -> str | Response | tuple[str, int]:
     record = _record(run_id)
     arms = [ChartArm(title(record.technique), record)]
     curve = Curve(title(record.technique), Group({record.setup.seed: (run_id, record)}))
-    long = record.setup.steps >= LEAST_STEPS and curve.points
+    long = record.setup.shows_learning and curve.points
     return render_template(
         "runs/show.html",
         id=run_id,
@@ -74,7 +75,7 @@ def _states(run_id: str, record: Record) -> StatesTable | None:
     setup = record.setup
     return StatesTable(
         tuple(map(state_words, STATES)),
-        None if setup.stage is None else per_parameter(paper(setup.stage, setup.ranks)),
+        None if setup.stage is None else per_parameter(formula_bytes(setup.stage, setup.ranks)),
         tuple(
             RankStates(run, rank_words(other.setup), _state_cells(other, states), other.memory.peak_bytes)
             for run, other in _ranks(record) or [(run_id, record)]

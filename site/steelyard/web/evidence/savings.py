@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from memlab.results.record import STEPS
-from steelyard.claims import BASELINE, Claim, Test
+from memlab.results.techniques import BASELINE
+from steelyard.claims import Claim, Test
 from steelyard.evidence import Finding, Records, judge
 from steelyard.remember import remembered
 from steelyard.web.app.state import state

@@ -13,7 +13,7 @@ from steelyard.remember import remembered
 from steelyard.web.app.languages import language
 from steelyard.web.evidence.charts.draw import ChartArm
 from steelyard.web.evidence.labels import labels, plain_label
-from steelyard.web.evidence.medians import HELD_OUT, STEP, cell, changed, median
+from steelyard.web.evidence.medians import HELD_OUT, STEP, cell, changed, median, saved_of
 from steelyard.web.text.scale import scale_low
 from steelyard.web.text.vocabulary import metric_words
 
@@ -144,14 +144,13 @@ def _tables(work: Workload, technique: str, language: str) -> tuple[ComparisonTa
             tables.append(ComparisonTable((group,), (name[group.ids],), (), _rows((group,))))
             continue
         against, differing = pair
-        before, after = median(against, PEAK), median(group, PEAK)
         tables.append(
             ComparisonTable(
                 (against, group),
                 (name[against.ids], name[group.ids]),
                 differing,
                 _rows((against, group)),
-                1 - after / before if before and after is not None else None,
+                saved_of(against, group, PEAK),
             )
         )
     return tuple(tables)

@@ -11,8 +11,9 @@ from markupsafe import Markup
 
 from memlab.results.costs import Cost
 from memlab.results.record import Record
+from memlab.results.techniques import BASELINE
 from steelyard.bank.model import Bank, Question, Text
-from steelyard.claims import BASELINE, Claim
+from steelyard.claims import Claim
 from steelyard.evidence import Judgement
 from steelyard.evidence.workloads import workloads_of
 from steelyard.web.app.languages import language

@@ -62,9 +62,9 @@ def _beside(own: Group, published: Sequence[Group]) -> Published | None:
     candidates = []
     for group in published:
         if group.first.technique == own.first.technique:
-            allowed, refused = differences(own.first, group.first, set())
-            setup = tuple(each for each in (*allowed, *refused) if each.field in Setup.model_fields)
-            place = tuple(each for each in (*allowed, *refused) if each.field not in Setup.model_fields)
+            allowed, refused = differences(own.first, group.first, in_time=True)
+            setup = tuple(one for one in (*allowed, *refused) if one.field in Setup.model_fields)
+            place = tuple(one for one in (*allowed, *refused) if one.field not in Setup.model_fields)
             candidates.append((group, setup, place))
     if not candidates:
         return None

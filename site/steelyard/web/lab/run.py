@@ -17,6 +17,7 @@ from threading import Event, Thread, Timer
 from typing import IO, Any
 
 from memlab.results.record import Record, read
+from memlab.results.stages import STAGES
 
 GRACE_SECONDS = 3.0
 """How long a run that was told to end may take before it is killed."""
@@ -24,15 +25,6 @@ GRACE_SECONDS = 3.0
 ENDED = ("done", "failed", "refused", "cancelled")
 SECRETS = "STEELYARD_"
 """The site's settings begin like this; a demo has no use for them."""
-
-STAGES = {
-    "load": "loading",
-    "evaluate": "evaluating on held-out text",
-    "train": "training, the clean pass",
-    "ledger": "one step under the ledger",
-    "predict": "one step without memory",
-}
-"""As memlab words them in a record, whose process wrote it; here for a process that could not."""
 
 _log = logging.getLogger(__name__)
 

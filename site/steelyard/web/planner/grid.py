@@ -11,7 +11,7 @@ from typing import NamedTuple
 from memlab.results.gpu_fit import GIB, Fit, Ranks, fit, smallest_ranks
 from memlab.results.record import Record
 from steelyard.evidence import Group, Records
-from steelyard.evidence.workloads import arm_order
+from steelyard.evidence.workloads import group_order
 from steelyard.remember import remembered
 from steelyard.web.evidence.labels import labels
 
@@ -62,7 +62,7 @@ class ModelGrid:
         for (arm, _load), cell in self.cells.items():
             setup = cell.record.setup.model_copy(update=Load(1, 1)._asdict())
             groups[arm] = Group({0: (cell.id, cell.record.model_copy(update={"setup": setup}))})
-        return dict(sorted(groups.items(), key=lambda item: arm_order(item[1])))
+        return dict(sorted(groups.items(), key=lambda item: group_order(item[1])))
 
     @cached_property
     def loads(self) -> tuple[Load, ...]:

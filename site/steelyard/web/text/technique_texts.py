@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
+from memlab.results.techniques import place
 from steelyard.bank.model import Text
-from steelyard.claims import place
 from steelyard.web.app.languages import language
 from steelyard.web.app.state import state
 

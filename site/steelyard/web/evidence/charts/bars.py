@@ -7,7 +7,7 @@ from typing import Any
 
 from flask_babel import gettext as _
 
-from steelyard.claims import BASELINE
+from memlab.results.techniques import BASELINE
 from steelyard.evidence import Group
 from steelyard.evidence.workloads import Workload
 from steelyard.web.evidence.charts.draw import WIDTH, Chart, ChartRow, headed, in_rows, picture, unit

@@ -15,6 +15,7 @@ from typing import Any
 
 from flask_babel import gettext as _
 
+from memlab.results.groups import arms
 from memlab.results.record import LOSS_WINDOW, Learning
 from steelyard.evidence import Group, tuned
 from steelyard.evidence.workloads import Workload
@@ -23,9 +24,6 @@ from steelyard.web.evidence.labels import labels
 from steelyard.web.evidence.medians import HELD_OUT, STEP, cell, median, ranged
 from steelyard.web.text import numbers
 from steelyard.web.text.vocabulary import rate_words
-
-LEAST_STEPS = 50
-"""Shorter runs show memory and time, and nothing of learning."""
 
 POINTS = 150
 """How many points of a curve are drawn at most."""
@@ -98,7 +96,7 @@ def smoothed(learning: Learning) -> list[float]:
 
 def curves(work: Workload) -> tuple[Curve, ...]:
     """Return a curve for each arm of a work, at the learning rate that suits it (`evidence.tuned`)."""
-    if work.first.setup.steps < LEAST_STEPS:
+    if not work.first.setup.shows_learning:
         return ()
     chosen = [group for group, _rates in tuned(work.groups)]
     drawn = [Curve(*named) for named in zip(labels(chosen), chosen, strict=True)]
@@ -238,11 +236,8 @@ class Rates:
 
 def rates(work: Workload) -> Rates | None:
     """Return the held-out loss at seed 0 of each arm at each rate; None where nothing was varied."""
-    arms: dict[str, list[Group]] = {}
-    for group in work.groups:
-        arms.setdefault(group.arm, []).append(group)
-    varied = [family for family in arms.values() if len(family) > 1]
-    if work.first.setup.steps < LEAST_STEPS or not varied:
+    varied = [family for family in arms(work.groups) if len(family) > 1]
+    if not work.first.setup.shows_learning or not varied:
         return None
     columns = sorted({group.first.setup.lr for family in varied for group in family})
     names = labels([family[0] for family in varied])

@@ -1,9 +1,4 @@
-"""What one rank keeps under ZeRO: the model states by kind, over stages and ranks, beside the formulas.
-
-Rajbhandari et al., "ZeRO: Memory Optimizations Toward Training Trillion Parameter Models", arXiv 1910.02054,
-section 5: with Ψ parameters and N ranks, a rank keeps 16 Ψ bytes without sharding, 4 Ψ + 12 Ψ / N in stage 1,
-2 Ψ + 14 Ψ / N in stage 2 and 16 Ψ / N in stage 3.
-"""
+"""What one rank keeps under ZeRO: the model states by kind, over stages and ranks, beside the formulas."""
 
 from __future__ import annotations
 
@@ -14,14 +9,12 @@ from flask_babel import gettext as _
 from flask_babel import ngettext
 
 from memlab.results.record import Record
+from memlab.results.zero_formulas import KINDS, kept, paper
 from steelyard.web.evidence.charts.draw import WIDTH, Chart, ChartRow, LegendEntry, headed, in_rows, picture
 from steelyard.web.text import numbers
 
-STATES = ("parameters", "gradients", "master", "moments")
-"""The model states, in the order in which they are stacked and in which the paper's formulas add them up."""
-
-_SHARE = {"parameters": (2, 3), "gradients": (2, 2), "master": (4, 1), "moments": (8, 1)}
-"""Bytes of each kind for a parameter, and the stage from which on the ranks share them out."""
+STATES = tuple(KINDS)
+"""The model states, in the order in which they are stacked."""
 
 
 def state_words(kind: str) -> str:
@@ -36,14 +29,9 @@ def state_words(kind: str) -> str:
     return _("Adam's moments")
 
 
-def paper(stage: int, ranks: int) -> float:
+def formula_bytes(stage: int, ranks: int) -> float:
     """Return the bytes that a rank keeps for each parameter by the paper's formulas."""
-    return sum(nbytes / (ranks if stage >= first else 1) for nbytes, first in _SHARE.values())
-
-
-def kept(record: Record) -> dict[str, float]:
-    """Return the bytes of each kind that a rank keeps, for each parameter of the model."""
-    return {kind: getattr(record.states, f"{kind}_bytes") / record.setup.parameters for kind in STATES}
+    return sum(paper(stage, ranks, 1).values())
 
 
 def ranks_chart(runs: Sequence[Record], prefix: str) -> Chart | None:
@@ -63,7 +51,7 @@ def ranks_chart(runs: Sequence[Record], prefix: str) -> Chart | None:
     for record in known:
         states, setup = record.states, record.setup
         assert states is not None and setup.stage is not None
-        formula = paper(setup.stage, setup.ranks)
+        formula = formula_bytes(setup.stage, setup.ranks)
         parts = kept(record)
         place = {"arm": _ranks(record), "stage": _stage(record)}
         values += [

@@ -7,8 +7,9 @@ from typing import Any
 
 from flask_babel import gettext as _
 
+from memlab.results.comparing import fraction_saved
 from memlab.results.record import KINDS
-from steelyard.claims import BASELINE
+from memlab.results.techniques import BASELINE
 from steelyard.evidence import Group
 from steelyard.evidence.workloads import Workload
 from steelyard.web.evidence.charts.draw import (
@@ -100,7 +101,7 @@ def waterfall_chart(built: Sequence[tuple[str, Group]], prefix: str) -> Chart | 
                 (
                     numbers.size(parts.total),
                     "–" if first else _saved(before, parts.total),
-                    "–" if first else change_words(1 - parts.total / totals[0]),
+                    "–" if first else change_words(fraction_saved(parts.total, totals[0])),
                 ),
             )
         )
