@@ -111,6 +111,18 @@ def test_every_module_that_can_be_run_is_documented_and_every_documented_one_can
     assert set(re.findall(r"python -m (memlab[\w.]*\w)", every)) <= runnable_modules()
 
 
+def test_every_option_of_a_module_is_documented():
+    folders = ("plan", "validate", "sweeps")
+    added = {
+        name
+        for folder in folders
+        for path in (MEMLAB / folder).glob("*.py")
+        for name in re.findall(r'\(\s*"(--[a-z-]+)",', path.read_text(encoding="utf-8"))
+    }
+
+    assert added == set(re.findall(r"`(--[a-z-]+)`", section("The lab's modules")))
+
+
 def test_every_option_of_a_demo_is_documented():
     assert {flag(option.name) for option in fields(Setup)} == set(
         re.findall(r"\| `(--[a-z-]+)` \|", section("The demos' options").replace("|", "| |"))
