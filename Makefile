@@ -17,6 +17,10 @@ serve: $(READY)-site
 test: $(READY)-all browser
 	@$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
+# For edit loops: without the tests that start demos, ranks, a browser or the whole site. `make test` has them all.
+test-fast: $(READY)-all
+	@$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder -m "not slow and not browser" $(ARGS)
+
 # Other inputs every day: SEED=20270131 tries those of a day again, SECONDS= bounds the time of each target.
 fuzz: $(READY)-all
 	@PYTHONPATH=tests:tests/support $(BIN)/python -m fuzz $(if $(SEED),--seed $(SEED)) $(if $(SECONDS),--seconds $(SECONDS)) $(ARGS)

@@ -40,7 +40,7 @@ def build(lab):
     return model, optimizer
 
 
-# The training step is the same for every demo (`memlab.measuring.run.Trainer.step`):
+# The training step is the same for every demo (`memlab.measuring.trainer.Trainer.step`):
 #
 #     with lab.autocast():
 #         loss = model(**batch).loss

@@ -8,16 +8,22 @@ import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from itertools import chain
 from pathlib import Path
+from typing import Any, ClassVar
 
 import pytest
+from argon2 import PasswordHasher
 from flask import Flask
+from flask.templating import Environment
 from flask.testing import FlaskClient, FlaskCliRunner
+from jinja2.bccache import Bucket, BytecodeCache
 from sqlalchemy import make_url
 
 from bank_files import write_bank
 from postgresql import server
 from records import make_record
+from steelyard import passwords
 from steelyard.evidence import Records
 from steelyard.settings import Settings, project_data, sqlite_url
 from steelyard.web import create_app
@@ -31,6 +37,70 @@ MakeApp = Callable[..., Flask]
 def pytest_configure() -> None:
     """Let the processes that tests start hear Ctrl-C: a shell's background jobs are told not to."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+HASHER = passwords._hasher
+"""That of the site: hashing takes it tenths of a second, on purpose."""
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _quick_passwords() -> Iterator[None]:
+    """Hundreds of tests log in; those that are about passwords ask for `real_passwords`."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(passwords, "_hasher", PasswordHasher(time_cost=1, memory_cost=8, parallelism=1))
+        yield
+
+
+@pytest.fixture
+def real_passwords(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(passwords, "_hasher", HASHER)
+
+
+class _Compiled(BytecodeCache):
+    """Templates that an application of this process has compiled: each test makes its own, of the same templates."""
+
+    codes: ClassVar[dict[str, bytes]] = {}
+
+    def load_bytecode(self, bucket: Bucket) -> None:
+        if code := self.codes.get(bucket.key):
+            bucket.bytecode_from_string(code)
+
+    def dump_bytecode(self, bucket: Bucket) -> None:
+        self.codes[bucket.key] = bucket.bytecode_to_string()
+
+
+class _Environment(Environment):
+    def __init__(self, app: Flask, **options: Any) -> None:
+        super().__init__(app, bytecode_cache=_Compiled(), **options)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _compiled_templates() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Flask, "jinja_environment", _Environment)
+        yield
+
+
+SLOW_SECONDS = 10.0
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Name each test that took long without being marked so; a loaded machine names too many, and fails none."""
+    reports = chain.from_iterable(
+        terminalreporter.stats.get(outcome, ()) for outcome in ("passed", "failed", "")
+    )
+    unmarked = sorted(
+        {
+            (report.duration, report.when, report.nodeid)
+            for report in reports
+            if report.duration > SLOW_SECONDS and not {"slow", "browser"} & set(report.keywords)
+        },
+        reverse=True,
+    )
+    if unmarked:
+        terminalreporter.section(f"over {SLOW_SECONDS:.0f} seconds and not marked slow")
+    for seconds, when, test in unmarked:
+        terminalreporter.line(f"{seconds:6.1f} s {when:8} {test}")
 
 
 @pytest.fixture

@@ -59,7 +59,7 @@ assert HOME == root / "demos"
 
 # known wherever techniques are listed
 assert "embeddings" in TECHNIQUES
-assert {"embeddings"} < {technique for technique, _ in grid.ARMS}
+assert {"embeddings"} < {technique for technique, _ in grid.TECHNIQUE_SETUPS}
 assert {"embeddings"} < {arm.technique for arm in draw.ARMS}
 assert "embeddings.py" in suite.COMMANDS and "embeddings.py --precision bf16" in reference.COMMANDS
 
@@ -67,7 +67,7 @@ assert "embeddings.py" in suite.COMMANDS and "embeddings.py --precision bf16" in
 setup = Setup(model="tiny", predict=True, for_="cuda")
 told = predict("embeddings", None, setup)
 assert told.status == "ok" and told.memory.peak_bytes, told.message
-search.ARMS = tuple(arm for arm in grid.ARMS if arm[0] == "embeddings")
+search.ARMS = tuple(arm for arm in grid.TECHNIQUE_SETUPS if arm[0] == "embeddings")
 found, left_out = search.search(setup, 2**40, [1], [64])
 assert [option.name for option in found] == ["embeddings"] and not left_out
 command._show(found, left_out, "tiny", "1024GiB")

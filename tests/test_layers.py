@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import subprocess
 import sys
+from collections.abc import Iterator
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -70,3 +73,39 @@ def test_nobody_imports_a_demo_script():
             words = line.split()
             if words[:1] in (["import"], ["from"]):
                 assert words[1].partition(".")[0] not in scripts, f"{path}: {line}"
+
+
+@pytest.mark.parametrize("package", ["site/steelyard", "demos/memlab"])
+def test_no_module_imports_itself_in_a_circle(package):
+    """Not even inside functions. A package's `__init__` counts as a module of its own."""
+    modules = dict(_modules(ROOT / package))
+    imports = {
+        name: {target for target in _imports(path, name, modules) if target != name}
+        for name, path in modules.items()
+    }
+
+    try:
+        TopologicalSorter(imports).prepare()
+    except CycleError as error:
+        pytest.fail(" -> ".join(reversed(error.args[1])))
+
+
+def _modules(folder: Path) -> Iterator[tuple[str, Path]]:
+    for path in sorted(folder.rglob("*.py")):
+        parts = (folder.name, *path.relative_to(folder).with_suffix("").parts)
+        yield ".".join(parts[:-1] if parts[-1] == "__init__" else parts), path
+
+
+def _imports(path: Path, name: str, modules: dict[str, Path]) -> Iterator[str]:
+    """Yield the modules of the package that a file names in its import statements, wherever they stand.
+
+    `from package import module` imports the module; `from package import name` imports the package's
+    `__init__`.
+    """
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names if alias.name in modules)
+        elif isinstance(node, ast.ImportFrom) and node.module in modules:
+            for alias in node.names:
+                full = f"{node.module}.{alias.name}"
+                yield full if full in modules else node.module

@@ -9,7 +9,7 @@ from fsrs import Card, Rating, Scheduler
 from hypothesis import given
 from hypothesis import strategies as st
 
-from steelyard.review import Given, Scheduled, schedule
+from steelyard.review import GivenAnswer, Scheduled, schedule
 
 START = datetime(2027, 1, 1, 12, tzinfo=UTC)
 
@@ -19,18 +19,18 @@ zones = st.timedeltas(timedelta(hours=-23), timedelta(hours=23)).map(timezone)
 
 
 @st.composite
-def histories(draw: st.DrawFn, gaps: st.SearchStrategy[timedelta] = gaps) -> list[Given]:
+def histories(draw: st.DrawFn, gaps: st.SearchStrategy[timedelta] = gaps) -> list[GivenAnswer]:
     """Answers to a few questions, in the order in which they were given."""
     moment, answers = START, []
     for _ in range(draw(st.integers(1, 30))):
         moment += draw(gaps)
         answers.append(
-            Given(draw(st.sampled_from(("a/one", "a/two", "b/three"))), draw(st.booleans()), moment)
+            GivenAnswer(draw(st.sampled_from(("a/one", "a/two", "b/three"))), draw(st.booleans()), moment)
         )
     return answers
 
 
-def alone(answers: list[Given], question: str) -> datetime:
+def alone(answers: list[GivenAnswer], question: str) -> datetime:
     """The due date of one question by py-fsrs, as its documentation reviews a card."""
     scheduler, card = Scheduler(enable_fuzzing=False), Card()
     for answer in answers:
@@ -55,7 +55,7 @@ def test_due_dates_equal_py_fsrs_when_the_clock_jumps_back(answers):
 
 @given(histories(), zones)
 def test_the_zone_of_the_clock_has_no_part_in_it(answers, zone):
-    elsewhere = [Given(each.question, each.right, each.answered.astimezone(zone)) for each in answers]
+    elsewhere = [GivenAnswer(each.question, each.right, each.answered.astimezone(zone)) for each in answers]
 
     assert schedule(elsewhere) == schedule(answers)
 
@@ -81,8 +81,8 @@ def test_the_soonest_comes_first(answers):
 
 
 def test_a_wrong_answer_is_asked_again_sooner_than_a_right_one():
-    (wrong,) = schedule([Given("q", True, START), Given("q", False, START + timedelta(days=1))])
-    (right,) = schedule([Given("q", True, START), Given("q", True, START + timedelta(days=1))])
+    (wrong,) = schedule([GivenAnswer("q", True, START), GivenAnswer("q", False, START + timedelta(days=1))])
+    (right,) = schedule([GivenAnswer("q", True, START), GivenAnswer("q", True, START + timedelta(days=1))])
 
     assert wrong.due < right.due
 

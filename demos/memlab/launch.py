@@ -8,6 +8,7 @@ starts a demo follows it by `memlab.running.events`.
 from __future__ import annotations
 
 import json
+import multiprocessing
 import os
 import sys
 from pathlib import Path
@@ -32,6 +33,8 @@ def main(demo: Demo, about: str | None) -> None:
         if JOB in os.environ:
             child.run(demo, setup, Job(**json.loads(os.environ[JOB])))
             return
+        if multiprocessing.parent_process() is not None:
+            return  # a run imports the script of its parent first, and this one is without the usual guard
         runs = plan(demo, script, setup, theirs)
         if EVENTS in os.environ:
             records = run_all(runs, folder_for(setup, script.parent))

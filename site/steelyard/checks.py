@@ -29,26 +29,26 @@ _TAG = re.compile(r"</?([A-Za-z][A-Za-z0-9-]*)")
 
 def check(bank: Bank, records: Records) -> tuple[Problem, ...]:
     """Return every problem of the bank, those of single files included, by file and line."""
-    found = list(bank.problems)
-    spoken = {language for versions in bank.questions.values() for language in versions}
-    for id, versions in bank.questions.items():
-        for question in versions.values():
-            found += _question(bank, question)
-        found += _judged(versions.values(), records)
-        for language in sorted(spoken - versions.keys()):
-            if id not in bank.broken:
-                first = next(iter(versions.values()))
+    problems = list(bank.problems)
+    spoken = {language for edition in bank.questions.values() for language in edition}
+    for question_id, edition in bank.questions.items():
+        for question in edition.values():
+            problems += _question(bank, question)
+        problems += _judged(edition.values(), records)
+        for language in sorted(spoken - edition.keys()):
+            if question_id not in bank.broken:
+                first = edition.first
                 message = f"the question is missing in {language}, which other questions have"
-                found.append(Problem(first.path, 1, 1, "W204", message))
-    found += _repeated(bank)
-    found += _patterns(bank)
-    return tuple(sorted(set(found)))
+                problems.append(Problem(first.path, 1, 1, "W204", message))
+    problems += _repeated(bank)
+    problems += _patterns(bank)
+    return tuple(sorted(set(problems)))
 
 
 def contradictions(bank: Bank, records: Records) -> tuple[Problem, ...]:
     """Return what the evidence says against the bank (E040), by file and line."""
     judged = (
-        problem for versions in bank.questions.values() for problem in _judged(versions.values(), records)
+        problem for edition in bank.questions.values() for problem in _judged(edition.values(), records)
     )
     return tuple(sorted(problem for problem in judged if problem.is_error))
 
@@ -62,10 +62,12 @@ def _question(bank: Bank, question: Question) -> Iterator[Problem]:
         yield from _halves(question, claim)
         for test in claim.tests:
             yield from _test(question, test)
-    told = [part.text for part in question.explanation]
+    explained = [part.text for part in question.explanation]
     asked = [question.stem, *(choice.text for choice in question.choices)]
-    quoted_feedback = [c.feedback for c in question.choices if c.feedback and c.feedback not in told]
-    for text, column in [(text, True) for text in told] + [(text, False) for text in asked + quoted_feedback]:
+    quoted_feedback = [c.feedback for c in question.choices if c.feedback and c.feedback not in explained]
+    for text, column in [(text, True) for text in explained] + [
+        (text, False) for text in asked + quoted_feedback
+    ]:
         for mention in scan(text).mentions:
             if reason := _mention(bank, question, mention, claims):
                 yield Problem(question.path, mention.line, mention.column if column else 1, *reason)
@@ -84,7 +86,7 @@ def _unknown_technique(question: Question, line: int, technique: object) -> Prob
 
 
 def _halves(question: Question, claim: Claim) -> Iterator[Problem]:
-    """What holds only for something has to say for what, and to test both that and the rest."""
+    """Check that a claim which holds only for something says for what, and tests both that and the rest."""
     if claim.verdict != "holds-only-for":
         return
     if claim.only_for is None:
@@ -119,10 +121,10 @@ def _selection(question: Question, line: int, selection: Selection) -> Iterator[
             yield Problem(question.path, line, 1, "E006", message)
 
 
-def _judged(versions: Iterable[Question], records: Records) -> Iterator[Problem]:
+def _judged(questions: Iterable[Question], records: Records) -> Iterator[Problem]:
     """Judge each claim once, in the language that gives its tests first."""
     seen: set[str] = set()
-    for question in versions:
+    for question in questions:
         for claim in question.claims:
             if claim.id not in seen:
                 seen.add(claim.id)
@@ -160,11 +162,11 @@ def _mention(bank: Bank, question: Question, mention: Mention, claims: set[str])
     return None
 
 
-def _exists(root: Path, id: str, url: str) -> bool:
+def _exists(root: Path, question_id: str, url: str) -> bool:
     """Say whether a relative URL names a file inside the bank's folder."""
     path = unquote(re.split(r"[?#]", url, maxsplit=1)[0])
     try:
-        file = (root / id).parent.joinpath(path).resolve(strict=True)
+        file = (root / question_id).parent.joinpath(path).resolve(strict=True)
         return bool(path) and file.is_file() and file.is_relative_to(root.resolve())
     except (OSError, ValueError, RuntimeError):
         return False
@@ -175,8 +177,8 @@ def _exists(root: Path, id: str, url: str) -> bool:
 
 def _repeated(bank: Bank) -> Iterator[Problem]:
     seen: dict[tuple[str, ...], Question] = {}
-    for versions in bank.questions.values():
-        for language, question in versions.items():
+    for edition in bank.questions.values():
+        for language, question in edition.items():
             texts = sorted(comparable(choice.text.source) for choice in question.choices)
             what = (language, comparable(question.stem.source), *texts)
             if what in seen:
@@ -186,14 +188,14 @@ def _repeated(bank: Bank) -> Iterator[Problem]:
 
 
 def _patterns(bank: Bank) -> Iterator[Problem]:
-    """Look for what lets a learner guess, in each quiz and in the bank as a whole."""
+    """Report patterns of keys that let a learner guess, in each quiz and in the whole bank."""
     groups = {f"quiz {slug}": quiz.questions for slug, quiz in bank.quizzes.items()}
     if len(groups) > 1:
         groups["the bank"] = tuple(bank.questions)
     for name, ids in groups.items():
         by_language: dict[str, list[Question]] = defaultdict(list)
-        for id in ids:
-            for language, question in bank.questions[id].items():
+        for question_id in ids:
+            for language, question in bank.questions[question_id].items():
                 if len(question.key) == 1:
                     by_language[language].append(question)
         for questions in by_language.values():

@@ -1,4 +1,4 @@
-"""How an exam runs: its deadline, what saves and what ends it, and when its result may be told.
+"""The life of an exam: its deadline, saving, handing in, and when its result may be shown.
 
 Every moment is an argument. Drafts are ordered as they came in, never by the clock: one that jumps may end an
 exam early or late, but what was acknowledged before the end counts. The caller commits.
@@ -12,9 +12,9 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from steelyard.bank.model import Bank, Exam
+from steelyard.bank.model import Bank, Edition, Exam
 from steelyard.grading import grade
-from steelyard.store import Edition, exams
+from steelyard.store import exams
 from steelyard.store.exams import Drafted
 
 GRACE = timedelta(seconds=10)
@@ -96,15 +96,15 @@ def sealed(session: Session, bank: Bank, quizzes: Collection[str], now: datetime
     The results of an exam-only quiz are told once it has closed and nobody is taking it any more: somebody
     with extra time may be. Those of a quiz that has vanished from the bank wait for the last one as well.
     """
-    found: set[str] = set()
+    untold: set[str] = set()
     asked: set[str] = set()
     for slug in quizzes:
         exam = bank.exams.get(slug, Exam())
         if slug not in bank.quizzes or (exam.only and exam.closes and now >= exam.closes):
             asked.add(slug)
         if exam.only and not (exam.closes and now >= exam.closes):
-            found.add(slug)
-    return frozenset(found | exams.under_way(session, asked, now - GRACE))
+            untold.add(slug)
+    return frozenset(untold | exams.under_way(session, asked, now - GRACE))
 
 
 def _end(

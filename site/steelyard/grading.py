@@ -30,6 +30,8 @@ Outcome = Literal["right", "partly", "wrong"]
 
 @dataclass(frozen=True)
 class Grade:
+    """The score of one answer."""
+
     score: float
     """From 0 to 1."""
     outcome: Outcome
@@ -76,6 +78,8 @@ def score(rule: Scoring, choices: int, key: frozenset[str], ticked: frozenset[st
 
 @dataclass(frozen=True)
 class Total:
+    """The sum of an attempt's scores."""
+
     score: float
     maximum: int
     """How many points could be had."""

@@ -24,7 +24,7 @@ SCHEME = re.compile(r"[a-z][a-z0-9+.-]*:", re.IGNORECASE)
 
 
 def empty_corners(tokens: Sequence[Token]) -> None:
-    """Make an empty head of a column a plain cell: a reader of screens has nothing to say of it."""
+    """Make an empty column header a plain cell, since a screen reader has nothing to read in it."""
     for opening, text, closing in zip(tokens, tokens[1:], tokens[2:], strict=False):
         if opening.type == "th_open" and not text.content.strip():
             opening.tag = closing.tag = "td"

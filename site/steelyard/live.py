@@ -118,7 +118,7 @@ class Live(Generic[T]):
 
 def _stamp(root: Path) -> _Stamp:
     """Return what changes when a file below `root` does. Hidden files and links to folders are left out."""
-    found: list[tuple[str, int, int, int]] = []
+    stamps: list[tuple[str, int, int, int]] = []
     folders = [str(root)]
     while folders:
         try:
@@ -133,7 +133,7 @@ def _stamp(root: Path) -> _Stamp:
                     folders.append(entry.path)
                 else:
                     status = entry.stat()
-                    found.append((entry.path, status.st_mtime_ns, status.st_size, status.st_ino))
+                    stamps.append((entry.path, status.st_mtime_ns, status.st_size, status.st_ino))
             except OSError:
                 continue
-    return tuple(sorted(found))
+    return tuple(sorted(stamps))

@@ -1,4 +1,4 @@
-"""What is wrong in a file, whoever reads it: a question, a record."""
+"""Problems of files that are read: questions and records."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, order=True)
 class Problem:
-    """Something wrong in a file, worded for the person who has to mend it."""
+    """A problem of a file, worded for the person who has to fix it."""
 
     path: str
     line: int

@@ -1,4 +1,4 @@
-"""How a learner gets on: scores by technique over the weeks, and how far guesses lie off. Pure functions."""
+"""A learner's progress: scores by technique and week, and the errors of guesses. Pure functions."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Guessed:
 
 
 @dataclass
-class Sum:
+class ScoreSum:
     """Scores added up."""
 
     score: float = 0.0
@@ -52,15 +52,15 @@ class Sum:
 
 
 @dataclass
-class Technique:
+class TechniqueProgress:
     """The questions about one technique."""
 
     name: str
-    first: Sum = field(default_factory=Sum)
+    first: ScoreSum = field(default_factory=ScoreSum)
     """Of the first answer to each question."""
-    latest: Sum = field(default_factory=Sum)
+    latest: ScoreSum = field(default_factory=ScoreSum)
     """Of the latest answer to each question."""
-    weeks: dict[date, Sum] = field(default_factory=dict)
+    weeks: dict[date, ScoreSum] = field(default_factory=dict)
     """The first answers by the week in which they were given, named by its Monday (UTC)."""
 
 
@@ -83,7 +83,7 @@ class Calibration:
 
 def by_technique(
     answers: Iterable[Answered], techniques: Callable[[str], Sequence[str]]
-) -> tuple[Technique, ...]:
+) -> tuple[TechniqueProgress, ...]:
     """Add up the scores of each technique, in reading order.
 
     `answers` are in the order in which they were given; `techniques` says what a question is about.
@@ -93,17 +93,17 @@ def by_technique(
     for answer in answers:
         first.setdefault(answer.question, answer)
         latest[answer.question] = answer
-    found: dict[str, Technique] = {}
+    by_name: dict[str, TechniqueProgress] = {}
     for question, answer in first.items():
         for name in techniques(question):
-            technique = found.setdefault(name, Technique(name))
+            technique = by_name.setdefault(name, TechniqueProgress(name))
             technique.first.add(answer.score)
             technique.latest.add(latest[question].score)
-            technique.weeks.setdefault(monday(answer.answered), Sum()).add(answer.score)
-    return tuple(found[name] for name in sorted(found, key=place))
+            technique.weeks.setdefault(monday(answer.answered), ScoreSum()).add(answer.score)
+    return tuple(by_name[name] for name in sorted(by_name, key=place))
 
 
-def weeks(techniques: Iterable[Technique], most: int) -> list[date]:
+def weeks(techniques: Iterable[TechniqueProgress], most: int) -> list[date]:
     """Return the latest weeks, at most so many, in which a question was answered for the first time."""
     return sorted({week for technique in techniques for week in technique.weeks})[-most:]
 

@@ -1,4 +1,4 @@
-"""What follows from a value that is never changed in place, kept for as long as that value lives."""
+"""A cache of results for an immutable value, kept for as long as that value lives."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ _SCHEDULER = Scheduler(enable_fuzzing=False)
 
 
 @dataclass(frozen=True)
-class Given:
+class GivenAnswer:
     """An answer that counts for the schedule."""
 
     question: str
@@ -47,7 +47,7 @@ class Scheduled:
         return self.due <= now or self.last - now > AHEAD
 
 
-def schedule(answers: Iterable[Given]) -> list[Scheduled]:
+def schedule(answers: Iterable[GivenAnswer]) -> list[Scheduled]:
     """Return each question that was answered, with the date from which it is to be asked again.
 
     `answers` are in the order in which they were given. Its cost is linear in them. The soonest comes first.
@@ -58,5 +58,7 @@ def schedule(answers: Iterable[Given]) -> list[Scheduled]:
         card = cards.get(answer.question) or Card(card_id=0, due=moment)
         rating = Rating.Good if answer.right else Rating.Again
         cards[answer.question], _ = _SCHEDULER.review_card(card, rating, moment)
-    found = [Scheduled(question, card.due, card.last_review or card.due) for question, card in cards.items()]
-    return sorted(found, key=lambda scheduled: (scheduled.due, scheduled.question))
+    scheduled = [
+        Scheduled(question, card.due, card.last_review or card.due) for question, card in cards.items()
+    ]
+    return sorted(scheduled, key=lambda each: (each.due, each.question))

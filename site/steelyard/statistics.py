@@ -80,6 +80,8 @@ class ChoiceStatistics:
 
 @dataclass(frozen=True)
 class ItemStatistics:
+    """The statistics of one question."""
+
     question: str
     in_total: bool
     """Whether the quiz asks it, so that it is part of the totals."""
@@ -96,6 +98,8 @@ class ItemStatistics:
 
 @dataclass(frozen=True)
 class QuizStatistics:
+    """The statistics of a whole quiz."""
+
     complete: int
     """Attempts that answered every question the quiz asks."""
     maximum: int
@@ -117,6 +121,8 @@ class Wording:
 
 @dataclass(frozen=True)
 class Analysis:
+    """The statistics of a quiz and of its questions."""
+
     quiz: QuizStatistics
     items: Mapping[str, ItemStatistics] = field(default_factory=dict)
     """By question: those that the quiz asks, in its order, and then others that its attempts asked."""
@@ -126,6 +132,7 @@ class Analysis:
 
 
 def mean(values: Sequence[Fraction]) -> float | None:
+    """Return the mean; None without a value."""
     return float(sum(values) / len(values)) if values else None
 
 
@@ -196,9 +203,9 @@ def analyse(
     for rest in removed:
         gone[rest.question].append(rest)
     complete = {
-        attempt: [_exact(found[question].score or 0.0) for question in asked]
-        for attempt, found in by_attempt.items()
-        if asked and all(question in found for question in asked)
+        attempt: [_exact(answered[question].score or 0.0) for question in asked]
+        for attempt, answered in by_attempt.items()
+        if asked and all(question in answered for question in asked)
     }
     totals = {attempt: sum(scores, Fraction(0)) for attempt, scores in complete.items()}
     others = sorted({*by_question, *gone} - set(asked))
@@ -255,16 +262,16 @@ def _item(
 
 def _choices(wordings: Sequence[Wording]) -> list[ChoiceStatistics]:
     """Return the choices by letter, the latest text first; versions share one where its text is equal."""
-    found: list[ChoiceStatistics] = []
+    choices: list[ChoiceStatistics] = []
     for age, wording in enumerate(wordings):
         for letter, texts in wording.texts.items():
-            choice = next((c for c in found if c.letter == letter and _same(c.wording, texts)), None)
+            choice = next((c for c in choices if c.letter == letter and _same(c.wording, texts)), None)
             if choice is None:
                 choice = ChoiceStatistics(letter, {}, set(), letter in wording.key, age == 0)
-                found.append(choice)
+                choices.append(choice)
             choice.versions.add(wording.version)
             choice.wording = {**texts, **choice.wording}
-    return sorted(found, key=lambda choice: choice.letter)
+    return sorted(choices, key=lambda choice: choice.letter)
 
 
 def _same(texts: Mapping[str, str], others: Mapping[str, str]) -> bool:

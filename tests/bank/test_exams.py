@@ -132,7 +132,7 @@ def test_an_exam_that_cannot_be_read_stays_shut_and_hides_its_questions(tmp_path
 
     assert found.problems
     assert found.is_exam_only("test/q") and not found.is_exam_only("open/q")
-    assert exam.unreadable == (exam.closes is None and exam.door(datetime.now(UTC)) == "shut")
+    assert exam.unreadable == (exam.closes is None and exam.availability(datetime.now(UTC)) == "unreadable")
 
 
 def test_a_quiz_file_that_cannot_be_opened_hides_the_questions_too(tmp_path):
@@ -175,4 +175,4 @@ def test_the_door_opens_and_closes_at_the_given_moments(tmp_path):
     assert exam.opens and exam.closes
     moments = (exam.opens - second, exam.opens, exam.closes - second, exam.closes)
 
-    assert [exam.door(moment) for moment in moments] == ["early", "open", "open", "late"]
+    assert [exam.availability(moment) for moment in moments] == ["not_yet", "open", "open", "closed"]

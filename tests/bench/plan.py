@@ -20,7 +20,7 @@ from urllib.parse import urlencode
 
 from steelyard import evidence
 from steelyard.settings import Settings
-from steelyard.web.planner.grid import shapes
+from steelyard.web.planner.grid import model_grids
 from steelyard.web.start import ready_app
 
 AIM_SECONDS = 0.05
@@ -47,7 +47,7 @@ def main() -> int:
         )
         app = ready_app(settings)
         client = app.test_client()
-        grid = shapes(app.extensions["steelyard"].records)
+        grid = model_grids(app.extensions["steelyard"].records)
         choices = [
             urlencode({"model": shape.name, "technique": arm, **load._asdict(), "gpu": "24"})
             for shape in grid

@@ -18,7 +18,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "demos"))
 
-from memlab.plan.grid import ARMS
+from memlab.plan.grid import TECHNIQUE_SETUPS
 from memlab.predicting.predict import predict
 
 AIM_SECONDS = {"llama-3.1-8b": 5, "gpt-3-175b": 20}
@@ -30,7 +30,7 @@ def main(arguments: list[str]) -> int:
         _one(arguments[1], int(arguments[2]))
         return 0
     for shape in arguments or AIM_SECONDS:
-        found = [_in_a_process(shape, arm) for arm in range(len(ARMS))]
+        found = [_in_a_process(shape, arm) for arm in range(len(TECHNIQUE_SETUPS))]
         seconds, words = max((float(line.split(" ", 2)[0]), line.split(" ", 2)[2]) for line in found)
         most = max(int(line.split(" ", 2)[1]) for line in found)
         aim = f", aim < {AIM_SECONDS[shape]} s" if shape in AIM_SECONDS else ""
@@ -49,7 +49,7 @@ def _in_a_process(shape: str, arm: int) -> str:
 
 def _one(shape: str, arm: int) -> None:
     """Print the seconds, the bytes and the technique of one prediction."""
-    technique, setup = ARMS[arm]
+    technique, setup = TECHNIQUE_SETUPS[arm]
     begin = time.perf_counter()
     result = predict(technique, None, replace(setup, model=shape, batch=1, seq=2048, for_="cuda"))
     seconds = time.perf_counter() - begin

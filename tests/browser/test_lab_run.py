@@ -177,8 +177,7 @@ def test_a_run_that_is_killed_is_recorded_as_failed_and_the_site_stays_up(
 
 
 @pytest.mark.usefixtures("warm_demos")
-@pytest.mark.parametrize("lang", ["en", "ja"])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize(("lang", "scheme"), [("en", "light"), ("ja", "dark")])
 def test_axe_finds_nothing_on_the_panel(browser: Browser, site: str, lab: Lab, lang: str, scheme: str):
     """Closed, with a mistake in the form, while it runs, and after its end; on a small telephone too."""
     context = browser.new_context(

@@ -167,10 +167,10 @@ def test_flash_attentions_backward_pass_takes_what_its_source_says():
     key = torch.empty(2, 2, 100, 80, dtype=torch.bfloat16, device="meta")
     rows = 2 * 4 * 128
 
-    assert cuda_step._flash_scratch(query, query, None) == [rows * 4, rows * 96 * 4]
-    assert cuda_step._flash_scratch(query, key, None)[2:] == [2 * 4 * 100 * 80 * 2] * 2
-    assert cuda_step._flash_scratch(query, key, torch.ones(100, 100)) == []
-    assert cuda_step._flash_scratch(query.float(), key.float(), None) == []
+    assert cuda_step._flash_backward_scratch(query, query, None) == [rows * 4, rows * 96 * 4]
+    assert cuda_step._flash_backward_scratch(query, key, None)[2:] == [2 * 4 * 100 * 80 * 2] * 2
+    assert cuda_step._flash_backward_scratch(query, key, torch.ones(100, 100)) == []
+    assert cuda_step._flash_backward_scratch(query.float(), key.float(), None) == []
 
 
 def _told(technique: str, step: str | None = None, **setup: object) -> predict.record.Record:

@@ -80,7 +80,7 @@ def test_the_order_depends_on_the_seed_alone(text):
 
 def test_training_longer_than_the_text_begins_again(text):
     """A short text is repeated in a new order rather than running out."""
-    short = data.Text(text.train[:5], text.held_out[:5], text.sha256)
+    short = data.Dataset(text.train[:5], text.held_out[:5], text.sha256)
     batches = data.training_batches(short, tokenize, 0, batch=4, seq=512, n=4, seed=0)
     assert len(batches) == 4
     assert len(data.held_out_batches(short, tokenize, 0, batch=4, seq=512, n=8)) == 2

@@ -128,6 +128,8 @@ import sys
 sys.path.insert(0, {demos!r})
 from memlab import Demo, launch
 
+pytestmark = pytest.mark.slow
+
 
 def build(lab):
     {body}

@@ -13,6 +13,8 @@ import pytest
 from memlab.options.setup import BUNDLED
 from memlab.results import record
 
+pytestmark = pytest.mark.slow
+
 DEMOS = Path(__file__).parents[2] / "demos"
 TINY = (
     "--model",

@@ -28,7 +28,7 @@ def read(path: Path) -> list[Record]:
     return [Record.model_validate_json(line) for line in path.read_bytes().splitlines()]
 
 
-@pytest.mark.parametrize(("technique", "arm"), grid.ARMS)
+@pytest.mark.parametrize(("technique", "arm"), grid.TECHNIQUE_SETUPS)
 def test_a_step_on_a_model_that_has_made_others_is_as_on_a_fresh_one(technique, arm):
     setups = [replace(one, precision=arm.precision, step=arm.step) for one in CELLS]
 
@@ -43,14 +43,14 @@ def test_a_step_on_a_model_that_has_made_others_is_as_on_a_fresh_one(technique, 
 
 def test_a_length_that_the_model_cannot_read_has_no_prediction():
     """GPT-3 and Pythia read 2048 tokens at once."""
-    with predict.Steps("baseline", [Setup(model="pythia-12b", predict=True)]) as steps:
-        assert [steps.reads(tokens) for tokens in grid.LENGTHS] == [True, True, False]
+    with predict.StepPredictor("baseline", [Setup(model="pythia-12b", predict=True)]) as steps:
+        assert [steps.accepts_length(tokens) for tokens in grid.LENGTHS] == [True, True, False]
 
 
 def test_a_step_that_failed_leaves_nothing_to_the_next(monkeypatch):
     """Its gradients would be there from the start."""
     alone = predict.predict("lora", None, CELLS[0])
-    with predict.Steps("lora", CELLS[:1]) as steps:
+    with predict.StepPredictor("lora", CELLS[:1]) as steps:
         steps.predict(CELLS[0])
         with monkeypatch.context() as broken:
             broken.setattr(steps._run.optimizer, "step", lambda: 1 / 0)
@@ -59,7 +59,7 @@ def test_a_step_that_failed_leaves_nothing_to_the_next(monkeypatch):
 
 
 def test_what_is_there_is_left_alone(tmp_path, monkeypatch):
-    monkeypatch.setattr(grid, "ARMS", grid.ARMS[1:2])
+    monkeypatch.setattr(grid, "TECHNIQUE_SETUPS", grid.TECHNIQUE_SETUPS[1:2])
     monkeypatch.setattr(grid, "BATCHES", (1,))
     monkeypatch.setattr(grid, "LENGTHS", (128, 64))
     (tmp_path / "llama-3.1-70b.jsonl").write_text("")
@@ -85,7 +85,7 @@ def test_a_published_file_is_of_a_shape_and_holds_every_cell_once(path):
     assert path.stem in shapes.names() and path.suffix == PREDICTIONS_SUFFIX
     assert {r.setup.model for r in records} == {path.stem}
     assert {(r.mode, r.status) for r in records} == {("predicted", "ok")}
-    assert len(set(cells)) == len(cells) == len(grid.ARMS) * len(grid.BATCHES) * len(lengths)
+    assert len(set(cells)) == len(cells) == len(grid.TECHNIQUE_SETUPS) * len(grid.BATCHES) * len(lengths)
     assert lengths <= set(grid.LENGTHS) and 2048 in lengths
     for r in records:
         assert r.memory.breakdown_at_peak is not None and not r.memory.timeline

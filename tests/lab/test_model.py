@@ -157,6 +157,7 @@ def test_a_failed_fill_leaves_nothing_behind(tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_the_bundled_model_is_a_trained_one():
     """It finishes a sentence as only a trained model does."""
     source = model.find(Setup())

@@ -27,8 +27,10 @@ TINY = Setup(model="tiny", predict=True, for_="cuda")
 @pytest.fixture
 def few(monkeypatch):
     """Search full fine-tuning and LoRA alone: in all that follows they differ as all techniques do."""
-    chosen = tuple(arm for arm in grid.ARMS if arm[0] in ("baseline", "lora", "gradient_checkpointing"))
-    monkeypatch.setattr(search, "ARMS", chosen)
+    chosen = tuple(
+        arm for arm in grid.TECHNIQUE_SETUPS if arm[0] in ("baseline", "lora", "gradient_checkpointing")
+    )
+    monkeypatch.setattr(search, "TECHNIQUE_SETUPS", chosen)
 
 
 def test_the_largest_batch_that_fits_is_found(few):
@@ -74,8 +76,8 @@ def test_what_a_technique_cannot_take_leaves_that_technique_out_alone(tmp_path, 
     }
     sizes = {"vocab_size": 512, "hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2}
     (tmp_path / "config.json").write_text(json.dumps(fields | sizes | {"num_attention_heads": 4}))
-    chosen = tuple(arm for arm in grid.ARMS if arm[0] in ("baseline", "dora", "lora"))
-    monkeypatch.setattr(search, "ARMS", chosen)
+    chosen = tuple(arm for arm in grid.TECHNIQUE_SETUPS if arm[0] in ("baseline", "dora", "lora"))
+    monkeypatch.setattr(search, "TECHNIQUE_SETUPS", chosen)
     capfd.readouterr()
 
     found, left_out = search.search(replace(TINY, model=str(tmp_path / "config.json")), 80 * GIB, (1,), (64,))
@@ -111,6 +113,7 @@ class InThisProcess(contextlib.nullcontext):
     map = staticmethod(map)
 
 
+@pytest.mark.slow
 def test_the_command_prints_a_table_or_json(few, capsys, monkeypatch):
     """The table by processes of its own, two at most; JSON in this one."""
     monkeypatch.setattr(os, "cpu_count", lambda: 2)

@@ -141,6 +141,7 @@ def fresh() -> tuple[bool, tuple[int, int], Record, str]:
     return json.loads(compiler), tuple(json.loads(peaks)), Record.model_validate_json(record), done.stderr
 
 
+@pytest.mark.slow
 def test_a_large_model_takes_no_memory(fresh):
     """GPT-3's width in one layer would be 50 GB of weights and states; the process hardly grows."""
     _, (before, after), told, _ = fresh
@@ -187,12 +188,14 @@ def test_real_tensors_are_refused_inside():
         real + torch.ones(2)
 
 
+@pytest.mark.slow
 def test_the_predictor_is_loaded_without_a_word_and_without_a_compiler(fresh):
     compiler, _, _, said = fresh
 
     assert (compiler, said) == (False, "")
 
 
+@pytest.mark.slow
 def test_a_user_predicts_a_config(run_demo, tmp_path):
     """`--predict` takes a bare config.json, says how high the peak is and what it is made of, and writes a record."""
     config = LlamaConfig(

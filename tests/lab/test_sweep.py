@@ -15,6 +15,8 @@ from memlab.results import record
 from memlab.sweeps import quality, reference, suite
 from records import make_record
 
+pytestmark = pytest.mark.slow
+
 DEMOS = Path(__file__).parents[2] / "demos"
 TINY = ("--model", "tiny", "--device", "cpu", "--batch", "1", "--seq", "32", "--steps", "2", "--warmup", "1")
 
@@ -136,7 +138,7 @@ def test_a_sweep_that_is_stopped_keeps_its_records_and_goes_on(sweep, tmp_path):
 
 def test_the_suite_runs_every_script():
     """A demo that is added belongs into it."""
-    scripts = {command.split()[0] for command in suite.COMMANDS} | {"baseline.py"}
+    scripts = {command.split()[0] for command in suite.commands(suite.SHORT)} | {"baseline.py"}
     assert scripts == {path.name for path in DEMOS.glob("*.py")}
     assert {command.split()[0] for command in reference.COMMANDS} | {"baseline.py"} == scripts
 
@@ -158,7 +160,7 @@ def test_the_finals_repeat_each_arm_at_the_rate_that_did_best():
     assert quality.finals([*GRID, other_seed, other_work]) == [
         f"lora.py {quality.WORK} --rank 16 --lr 0.001 --seeds 3"
     ]
-    assert len(quality.grid([])) == len(quality.ARMS) * len(quality.RATES)
+    assert len(quality.grid([])) == len(quality.ADAPTERS) * len(quality.RATES)
 
 
 @pytest.mark.parametrize(

@@ -34,13 +34,13 @@ SMALL = draw.draw(3)
 def test_every_family_and_every_technique_occurs_in_every_draw(seed):
     """Each family meets six techniques, each technique of one process several families, each stage one."""
     plan = draw.draw(seed)
-    alone = [one for one in plan if one.arm.stage is None]
+    alone = [one for one in plan if one.variant.stage is None]
     assert len(alone) >= 60
     for family in draw.FAMILIES:
         assert [one.family for one in alone].count(family) == draw.PER_FAMILY
-    for arm in draw.ARMS:
-        assert [one.arm for one in alone].count(arm) >= len(alone) // len(draw.ARMS)
-    assert [one.arm.stage for one in plan if one.arm.technique == "zero"] == list(draw.STAGES)
+    for variant in draw.VARIANTS:
+        assert [one.variant for one in alone].count(variant) >= len(alone) // len(draw.VARIANTS)
+    assert [one.variant.stage for one in plan if one.variant.technique == "zero"] == list(draw.STAGES)
     assert {one.config["tie_word_embeddings"] for one in plan} == {True, False}
     assert any(
         one.config.get("num_key_value_heads", 0) < one.config.get("num_attention_heads", 0) for one in plan
@@ -62,7 +62,9 @@ def rows() -> list[Row]:
     """A row of each kind of technique, as drawn but for the batch."""
     kinds = ("baseline", "qlora", "dora"), (None,)
     wanted = [*product(*kinds), ("stack", "8bit_adamw"), ("stack", "chunked_loss")]
-    found = [next(one for one in SMALL if (one.arm.technique, one.arm.step) == kind) for kind in wanted]
+    found = [
+        next(one for one in SMALL if (one.variant.technique, one.variant.step) == kind) for kind in wanted
+    ]
     return [weigh(replace(one, batch=1, seq=64)) for one in found]
 
 
@@ -131,7 +133,7 @@ def test_the_published_table_holds_the_bounds_and_hides_nothing():
         result = accuracy.read(path)
         plan = draw.draw(result.seed)
         assert [(row.family, row.technique, row.batch, row.seq) for row in result.rows] == [
-            (one.family, one.arm.technique, one.batch, one.seq) for one in plan
+            (one.family, one.variant.technique, one.batch, one.seq) for one in plan
         ]
         assert [row.config for row in result.rows] == [one.config for one in plan]
         assert misses(result) == []

@@ -22,6 +22,8 @@ from records import make_record
 
 pytest.importorskip("deepspeed", reason="DeepSpeed is not installed here (it comes with the demos, on Linux)")
 
+pytestmark = pytest.mark.slow
+
 DEMOS = Path(__file__).parents[2] / "demos"
 STAGES = (0, 1, 2, 3)
 WORK = ("--model", "tiny", "--batch", "2", "--seq", "64")

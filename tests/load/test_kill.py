@@ -13,6 +13,8 @@ from load.kill import take_quizzes_and_kill
 from load.server import Server
 from steelyard import store
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.both_databases
 def test_no_acknowledged_answer_is_lost_or_doubled_when_the_site_is_killed(tmp_path: Path, database_url: str):

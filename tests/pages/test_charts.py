@@ -13,10 +13,10 @@ import published
 from memlab.results.record import KINDS, Record
 from records import make_record
 from steelyard.evidence import Records
-from steelyard.evidence.workloads import Work, works
+from steelyard.evidence.workloads import Workload, workloads
 from steelyard.web.evidence.charts.bars import bar_chart
 from steelyard.web.evidence.charts.curves import curves, curves_chart, rates
-from steelyard.web.evidence.charts.draw import Arm, Chart
+from steelyard.web.evidence.charts.draw import Chart, ChartArm
 from steelyard.web.evidence.charts.memory import INSTANTS, peak_chart, thinned, timeline_chart
 from steelyard.web.evidence.charts.ranks import ranks_chart
 from steelyard.web.evidence.charts.waterfall import steps, waterfall_chart
@@ -47,15 +47,15 @@ def at_work(record: Record, *, activations: int = 600) -> Record:
 
 
 @pytest.fixture
-def arms() -> list[Arm]:
+def arms() -> list[ChartArm]:
     return [
-        Arm("Full fine-tuning, mixed", at_work(make_record("baseline"), activations=900)),
-        Arm("LoRA, mixed", at_work(make_record("lora"))),
+        ChartArm("Full fine-tuning, mixed", at_work(make_record("baseline"), activations=900)),
+        ChartArm("LoRA, mixed", at_work(make_record("lora"))),
     ]
 
 
 @pytest.fixture(params=[peak_chart, timeline_chart])
-def chart(request: pytest.FixtureRequest, arms: list[Arm]) -> Chart:
+def chart(request: pytest.FixtureRequest, arms: list[ChartArm]) -> Chart:
     drawn = request.param(arms, "page-")
     assert drawn is not None
     return drawn
@@ -86,7 +86,7 @@ def test_the_typeface_is_the_pages(chart: Chart) -> None:
     assert "font-family" not in chart.svg
 
 
-def test_ids_carry_the_prefix_and_are_the_same_at_every_rendering(arms: list[Arm]) -> None:
+def test_ids_carry_the_prefix_and_are_the_same_at_every_rendering(arms: list[ChartArm]) -> None:
     first, second = (str(timeline_chart(arms, prefix).svg) for prefix in ("one-", "two-"))  # type: ignore[union-attr]
     assert set(re.findall(r'id="([^"]+)"', first)).isdisjoint(re.findall(r'id="([^"]+)"', second))
     assert first.replace("one-", "") == second.replace("two-", "")
@@ -96,7 +96,7 @@ def test_ids_carry_the_prefix_and_are_the_same_at_every_rendering(arms: list[Arm
         assert set(re.findall(r"url\(#([^)]+)\)", svg)) <= set(ids)
 
 
-def test_every_bar_is_in_the_table(arms: list[Arm]) -> None:
+def test_every_bar_is_in_the_table(arms: list[ChartArm]) -> None:
     chart = peak_chart(arms, "")
     assert chart is not None
     assert chart.columns == ("Full fine-tuning, mixed", "LoRA, mixed")
@@ -113,21 +113,21 @@ def test_every_bar_is_in_the_table(arms: list[Arm]) -> None:
         assert chart.totals[column] == numbers.size(breakdown.total)
 
 
-def test_bars_are_as_long_as_their_numbers(arms: list[Arm]) -> None:
+def test_bars_are_as_long_as_their_numbers(arms: list[ChartArm]) -> None:
     chart = peak_chart(arms, "")
     assert chart is not None
     bars = re.findall(r'd="M[\d.]+,0h([\d.]+)v30[^"]*" fill="var\(--kind-activations\)"', str(chart.svg))
     assert float(bars[0]) / float(bars[1]) == pytest.approx(900 / 600, rel=0.01)
 
 
-def test_the_baseline_stands_above_the_technique(arms: list[Arm]) -> None:
+def test_the_baseline_stands_above_the_technique(arms: list[ChartArm]) -> None:
     for chart in (peak_chart(arms, ""), timeline_chart(arms, ""), peak_chart(arms[::-1], "")):
         assert chart is not None
         texts = re.findall(r">([^<>]+: [^<>]+)</text>", str(chart.svg))
         assert [text.split(":")[0] for text in texts] == list(chart.columns)
 
 
-def test_the_timeline_table_gives_least_and_most(arms: list[Arm]) -> None:
+def test_the_timeline_table_gives_least_and_most(arms: list[ChartArm]) -> None:
     chart = timeline_chart(arms, "")
     assert chart is not None
     cells = {row.name: row.cells for row in chart.rows}
@@ -139,8 +139,8 @@ def test_the_timeline_table_gives_least_and_most(arms: list[Arm]) -> None:
     assert "other" not in cells
 
 
-def test_another_number_gives_another_picture(arms: list[Arm]) -> None:
-    changed = [arms[0], Arm("LoRA, mixed", at_work(make_record("lora"), activations=601))]
+def test_another_number_gives_another_picture(arms: list[ChartArm]) -> None:
+    changed = [arms[0], ChartArm("LoRA, mixed", at_work(make_record("lora"), activations=601))]
     assert peak_chart(arms, "") != peak_chart(changed, "")
     assert timeline_chart(arms, "") != timeline_chart(changed, "")
 
@@ -157,14 +157,14 @@ def test_a_long_timeline_is_thinned_and_keeps_its_peak() -> None:
 
 def test_a_run_without_a_breakdown_has_no_chart() -> None:
     oom = make_record(peak=None, status="oom")
-    assert peak_chart([Arm("LoRA", oom)], "") is None
+    assert peak_chart([ChartArm("LoRA", oom)], "") is None
 
 
 # ---- the stack, ZeRO's ranks, and what a single number becomes ---------------------------------------------
 
 
-def the_work(records: Iterable[Record]) -> Work:
-    (work,) = works(Records({f"{record.device.kind}/{record.slug}": record for record in records}))
+def the_work(records: Iterable[Record]) -> Workload:
+    (work,) = workloads(Records({f"{record.device.kind}/{record.slug}": record for record in records}))
     return work
 
 
@@ -180,7 +180,7 @@ def every_chart() -> Iterator[tuple[str, Chart | None]]:
     yield "times", bar_chart(memory.groups, memory, "speed.step_seconds.median", "page-")
     yield "losses", bar_chart(quality.groups, quality, "learning.eval_loss_after", "page-")
     yield "curves", curves_chart(curves(quality), "page-", bold="lora")
-    yield "peaks", peak_chart([Arm(group.first.slug, group.first) for group in memory.groups], "page-")
+    yield "peaks", peak_chart([ChartArm(group.first.slug, group.first) for group in memory.groups], "page-")
 
 
 def test_every_kind_of_chart_obeys_the_pages_policy_and_theme() -> None:

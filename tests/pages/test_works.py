@@ -10,7 +10,7 @@ import published
 from memlab.results.record import Record
 from records import VERSIONS, make_record
 from steelyard.evidence import Group, Records
-from steelyard.evidence.workloads import Work, apart, works, works_of
+from steelyard.evidence.workloads import Workload, workload_differences, workloads, workloads_of
 from steelyard.web.evidence.labels import labels
 from steelyard.web.evidence.medians import STEP, changed
 from steelyard.web.evidence.side_by_side import PEAK
@@ -18,8 +18,8 @@ from steelyard.web.evidence.side_by_side import PEAK
 pytestmark = pytest.mark.usefixtures("english")
 
 
-def found(records: Iterable[Record]) -> tuple[Work, ...]:
-    return works(Records({f"{record.device.kind}/{record.slug}": record for record in records}))
+def found(records: Iterable[Record]) -> tuple[Workload, ...]:
+    return workloads(Records({f"{record.device.kind}/{record.slug}": record for record in records}))
 
 
 def named(*records: Record) -> list[str]:
@@ -89,7 +89,7 @@ def test_what_differs_in_more_than_its_technique_is_another_work(other: dict[str
     lora, baseline = make_record("lora"), make_record("baseline", **other)  # type: ignore[arg-type]
     first, second = found([lora, baseline])
     assert len(first.groups) == len(second.groups) == 1
-    fields = [difference.field for difference in apart(first, second)]
+    fields = [difference.field for difference in workload_differences(first, second)]
     (name,) = other
     expected = {"versions": ["version of torch"], "device_name": ["device name"]}
     assert fields == expected.get(name, [name])
@@ -107,8 +107,8 @@ def test_the_work_of_most_techniques_comes_first_and_a_gpu_before_it():
 def test_a_technique_has_the_works_in_which_it_was_measured():
     given = [make_record("lora", batch=1), make_record("baseline", batch=2)]
     records = Records({record.slug: record for record in given})
-    assert [work.first.setup.batch for work in works_of("lora", records)] == [1]
-    assert works_of("dora", records) == ()
+    assert [work.first.setup.batch for work in workloads_of("lora", records)] == [1]
+    assert workloads_of("dora", records) == ()
 
 
 def reference(*records: Record) -> str | None:

@@ -16,7 +16,7 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from steelyard.web.lab import Lab
-from steelyard.web.lab.run import Run
+from steelyard.web.lab.run import DemoRun
 
 TINY = {
     "model": "tiny",
@@ -83,7 +83,7 @@ class Visitor:
         fields = {"csrf_token": self.token(), **fields}
         return self.client.post(url, data=fields, headers={"Origin": self.ORIGIN, **(headers or {})})
 
-    def start(self, technique: str = "lora", **fields: str) -> Run:
+    def start(self, technique: str = "lora", **fields: str) -> DemoRun:
         """Send the form, and return the run that it queued."""
         response = self.post("/lab/runs", technique=technique, **fields)
         assert response.status_code == 303, response.text
@@ -91,7 +91,7 @@ class Visitor:
         assert run is not None
         return run
 
-    def events(self, run: Run) -> Iterator[dict[str, Any]]:
+    def events(self, run: DemoRun) -> Iterator[dict[str, Any]]:
         """Yield a run's events as a browser's EventSource would get them, until the stream ends."""
         response = self.client.get(f"/lab/runs/{run.number}/events", buffered=False)
         assert response.mimetype == "text/event-stream"
@@ -119,7 +119,7 @@ def raises(error: Exception) -> Callable[..., NoReturn]:
     return raising
 
 
-def wait_until(lab: Lab, run: Run, reached: Callable[[Run], bool]) -> None:
+def wait_until(lab: Lab, run: DemoRun, reached: Callable[[DemoRun], bool]) -> None:
     """Return as soon as a run is where it should be; a run that ends elsewhere fails the test."""
     for _changed in lab.follow(run):
         if reached(run):

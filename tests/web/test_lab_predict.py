@@ -19,7 +19,7 @@ from planned import SMALL
 from steelyard.settings import Settings
 from steelyard.web.lab import Lab
 from steelyard.web.lab.ask import MAX_CONFIG_BYTES
-from steelyard.web.lab.run import Run
+from steelyard.web.lab.run import DemoRun
 from web.lab_site import FAKE, Visitor, broken_links, script, wait_until
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="process groups")
@@ -61,7 +61,7 @@ def app(lab_app: Flask) -> Flask:
     return lab_app
 
 
-def predict(visitor: Visitor, **fields: str) -> Run:
+def predict(visitor: Visitor, **fields: str) -> DemoRun:
     """Send the form, and return the run when it has ended."""
     sent = {"technique": "lora", "config": CONFIG, "batch": "1", "seq": "512", "precision": "bf16", **fields}
     response = visitor.post("/lab/predictions", **sent)

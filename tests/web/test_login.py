@@ -117,7 +117,7 @@ def test_a_wrong_name_and_a_wrong_password_are_told_in_the_same_words(app):
     assert rows(app, store.Login) == 0
 
 
-def test_an_unknown_name_costs_the_same_work(app, monkeypatch):
+def test_an_unknown_name_costs_the_same_work(app, monkeypatch, real_passwords):
     """One computation of argon2 with the same parameters, whether there is anything to compare with or not."""
     computed = []
     low_level = argon2.low_level
@@ -142,7 +142,7 @@ def test_an_unknown_name_costs_the_same_work(app, monkeypatch):
     assert computed[0] == computed[1]
 
 
-def test_a_password_is_stored_as_argon2id_and_hashed_anew_when_the_parameters_change(app):
+def test_a_password_is_stored_as_argon2id_and_hashed_anew_when_the_parameters_change(app, real_passwords):
     weak = argon2.PasswordHasher(time_cost=1, memory_cost=64, parallelism=1).hash(PASSWORD)
     with app.app_context():
         instructors.add_instructor(db.session, name="ada", password=weak, now=START)
@@ -152,6 +152,7 @@ def test_a_password_is_stored_as_argon2id_and_hashed_anew_when_the_parameters_ch
         stored = instructors.password_of(db.session, "ada")
 
     assert stored.startswith("$argon2id$") and not passwords.is_outdated(stored)
+    assert argon2.extract_parameters(stored) == argon2.profiles.RFC_9106_LOW_MEMORY
     assert Instructor(app).log_in().path == "/instructor"
     assert rows(app, store.Login) == 2
 

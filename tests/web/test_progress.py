@@ -195,9 +195,9 @@ def test_results_of_an_exam_that_has_not_closed_are_told_nowhere(app, settings):
     learner.answer(learner.get("/questions/more/alone"), "AC")
     with app.app_context():
         learner_id = db.session.scalars(sa.select(store.Learner.id)).one()
-        edition = store.Edition(app.extensions["steelyard"].bank.questions["basics/first"])
+        edition = app.extensions["steelyard"].bank.questions["basics/first"]
         start = {"attempt": "e" * 32, "learner": learner_id, "quiz": "basics", "mode": "exam", "now": START}
-        store.start(db.session, **start, items=[store.Planned("basics/first", edition, "ABCD")])
+        store.start(db.session, **start, items=[store.PlannedItem("basics/first", edition, "ABCD")])
         place = {"attempt": "e" * 32, "question": "basics/first", "now": START}
         store.append_answer(db.session, **place, chosen="AC", score=0.75, language="en")
         store.append_guess(db.session, **place, claim="a-claim", value=0.4, measured=0.25)

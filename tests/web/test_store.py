@@ -72,8 +72,8 @@ def test_moments_come_back_in_utc_and_need_a_zone(app):
 def test_a_learner_takes_everything_along_when_removed(app):
     state = app.extensions["steelyard"]
     with app.app_context():
-        edition = store.Edition(state.bank.questions["basics/first"])
-        items = [store.Planned("basics/first", edition, "ABCD")]
+        edition = state.bank.questions["basics/first"]
+        items = [store.PlannedItem("basics/first", edition, "ABCD")]
         store.start(
             db.session,
             attempt="1" * 32,

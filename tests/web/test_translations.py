@@ -17,10 +17,7 @@ import steelyard.web
 
 WEB = Path(steelyard.web.__file__).parent
 FOLDER = WEB / "translations" / "ja" / "LC_MESSAGES"
-UPDATE = (
-    "in site/steelyard/web: pybabel extract -F babel.cfg --no-location -o /tmp/messages.pot . && "
-    "pybabel update -l ja -d translations -i /tmp/messages.pot, translate, and pybabel compile -d translations"
-)
+UPDATE = 'docs/maintaining.md, "Translations", has the commands that extract, update and compile'
 
 
 @pytest.fixture(scope="module")

@@ -82,6 +82,6 @@ def test_a_version_is_stored_once_and_whole(app, settings):
         edition = store.edition(db.session, version.digest)
 
     assert version.question == "basics/first"
-    assert {"en", "ja"} == set(edition.twins)
+    assert {"en", "ja"} == set(edition)
     assert edition.question("ja").choice("A").feedback.source == "Feedback on A of 最初."
     assert edition.question("en").key == {"A", "C"}

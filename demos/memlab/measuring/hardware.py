@@ -1,4 +1,4 @@
-"""What the run happens on: its name and size, what it holds, and the rules for sharing it."""
+"""The device of a run: choose it, refuse a busy GPU, describe it, and read what it and the process hold."""
 
 from __future__ import annotations
 
@@ -16,30 +16,33 @@ from memlab.results.record import Device
 from memlab.training import bf16_kernels
 
 BUSY_BYTES = 500 * 1000**2
-"""A GPU that holds more than this before we begin is somebody else's."""
+"""A GPU that holds more than this before the run starts is in use by another process, and is refused."""
 
 
 def choose(name: str) -> torch.device:
-    """Return the device that `--device` names. Raises UsageError when it is missing or in use."""
+    """Return the device that `--device` names (`auto`, `cpu` or `cuda`).
+
+    Raises UsageError when it is missing or in use.
+    """
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     if name == "cuda":
-        # Asked before torch touches the GPU: its own context alone weighs hundreds of megabytes.
-        held = gpu_held_bytes()
+        # Read before torch touches the GPU: its own context takes hundreds of megabytes.
+        held_bytes = gpu_held_bytes()
         if not torch.cuda.is_available():
             raise UsageError(
                 "--device cuda: torch finds no GPU here; use --device cpu, or a torch built for CUDA"
             )
-        if held is not None and held > BUSY_BYTES and not torch.cuda.is_initialized():
+        if held_bytes is not None and held_bytes > BUSY_BYTES and not torch.cuda.is_initialized():
             raise UsageError(
-                f"--device cuda: the GPU already holds {held / 1000**2:.0f} MB, and its numbers would not be "
-                "ours; stop what runs there, or choose another GPU with CUDA_VISIBLE_DEVICES"
+                f"--device cuda: the GPU already holds {held_bytes / 1000**2:.0f} MB, and its numbers would "
+                "not be ours; stop what runs there, or choose another GPU with CUDA_VISIBLE_DEVICES"
             )
     return torch.device(name)
 
 
 def describe(device: torch.device) -> Device:
-    """Return the record's description of the device."""
+    """Return the record's description of the device: its name, memory in bytes, and driver or threads."""
     if device.type == "cuda":
         properties = torch.cuda.get_device_properties(device)
         return Device(
@@ -48,7 +51,7 @@ def describe(device: torch.device) -> Device:
             memory_bytes=properties.total_memory,
             driver=_nvidia_smi("driver_version"),
         )
-    # Threads decide on a CPU's time, and some kernels keep a buffer for each: other threads, another device.
+    # The number of threads decides on a CPU's time and on some kernels' buffers, so it is part of the name.
     threads = torch.get_num_threads()
     name = f"{_cpu_name()}, {threads} thread{'s' * (threads > 1)}"
     return Device(
@@ -61,24 +64,24 @@ def describe(device: torch.device) -> Device:
 
 
 def synchronize(device: torch.device) -> None:
-    """Wait until the device has done all it was given."""
+    """Wait until the device has finished all queued work."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
 
 
 def reserved_bytes(device: torch.device) -> int | None:
-    """Return what PyTorch's allocator has taken from the GPU and keeps, in use or not; None on a CPU."""
+    """Return the bytes that PyTorch's allocator has reserved on the GPU, in use or not; None on a CPU."""
     return torch.cuda.memory_reserved(device) if device.type == "cuda" else None
 
 
 def gpu_held_bytes() -> int | None:
-    """Return what the GPU holds for all processes by NVML's count, or None when NVML does not say."""
+    """Return the bytes in use on the GPU by all processes, from NVML; None where NVML is not available."""
     used = _nvidia_smi("memory.used")  # in MiB
     return int(used) * 1024**2 if used is not None and used.isdigit() else None
 
 
 def process_peak_bytes() -> int:
-    """Return the largest resident set that this process has had."""
+    """Return the peak resident set of this process, in bytes."""
     if sys.platform == "win32":
         return int(psutil.Process().memory_info().peak_wset)
     import resource
@@ -88,14 +91,14 @@ def process_peak_bytes() -> int:
 
 
 def _nvidia_smi(field: str) -> str | None:
-    """Ask NVML through nvidia-smi, which comes with the driver."""
+    """Return one field of NVML for the first visible GPU, by nvidia-smi; None where that does not run."""
     gpu = os.environ.get("CUDA_VISIBLE_DEVICES", "0").split(",")[0].strip()
     command = ["nvidia-smi", f"--query-gpu={field}", "--format=csv,noheader,nounits", "-i", gpu or "0"]
     try:
-        answer = subprocess.run(command, capture_output=True, text=True, timeout=30, check=True)  # noqa: S603
+        done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=True)  # noqa: S603
     except (OSError, subprocess.SubprocessError):
         return None
-    return answer.stdout.strip() or None
+    return done.stdout.strip() or None
 
 
 def _cpu_name() -> str:

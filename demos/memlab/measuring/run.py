@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 import torch
 
-from memlab.measuring import hardware
+from memlab.measuring import first_loss, hardware
 from memlab.measuring.lab import Lab, NotApplicableError
 from memlab.measuring.ledger import Ledger
 from memlab.measuring.trainer import OnProgress, Trainer
@@ -110,9 +110,7 @@ class Run:
         batches, held_out = self._batches(total + 1)
         if held_out:
             self.doing = "evaluating"
-            self.eval_before = _finite(
-                trainer.evaluate(held_out, on_progress), "the held-out loss before training"
-            )
+            self.eval_before = self._first_loss(trainer, held_out, on_progress)
 
         self.doing = "training"
         gc.collect()
@@ -142,6 +140,13 @@ class Run:
         if not cuda:
             self.static = ledger.alive().total
         self._compare(ledger.peak().total)
+
+    def _first_loss(self, trainer: Trainer, held_out: list[data.Batch], on_progress: OnProgress) -> float:
+        def compute() -> float:
+            return _finite(trainer.evaluate(held_out, on_progress), "the held-out loss before training")
+
+        tokens = [row for batch in held_out for row in batch["input_ids"].tolist()]
+        return first_loss.of(self._setup(), self.demo.technique, tokens, self._describe_device(), compute)
 
     def _batches(self, n: int) -> tuple[list[data.Batch], list[data.Batch]]:
         """Return `n` batches to train on, and those to evaluate on: none for a loss of the script's own."""

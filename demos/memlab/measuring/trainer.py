@@ -12,7 +12,8 @@ import torch
 
 from memlab.measuring import hardware
 from memlab.measuring.lab import Lab
-from memlab.measuring.ledger import Ledger, Phase
+from memlab.measuring.ledger import Ledger
+from memlab.measuring.log import Phase
 from memlab.training import data
 from memlab.training.patching import replaced
 
@@ -92,7 +93,7 @@ class Trainer:
             with phases_of_own_step(self.model, self.optimizer, phase):
                 return self.own_step(self.lab, self.model, self.optimizer, batch).detach()
         with phase("forward"), self.lab.autocast():
-            loss = self.model(**batch).loss
+            loss: torch.Tensor = self.model(**batch).loss
         with phase("backward"):
             loss.backward()
         with phase("optimizer"):

@@ -1,7 +1,7 @@
 """Measure one rank of a run under ZeRO: DeepSpeed's training step, and a ledger that knows its storages.
 
-What a rank keeps is counted on live storages. DeepSpeed's own figure will not do: on a CPU its
-`memory_allocated()` is the size of the whole process.
+What a rank holds is counted on live storages. DeepSpeed's own `memory_allocated()` is not used: on a CPU it
+is the size of the whole process.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ import torch
 import torch.distributed
 
 from memlab.measuring.lab import Lab
-from memlab.measuring.ledger import Ledger, Phase, tensors_in
+from memlab.measuring.ledger import Ledger, tensors_in
+from memlab.measuring.log import Phase
 from memlab.measuring.run import Run
 from memlab.measuring.trainer import Trainer, no_phase
 from memlab.options.demo import Demo
@@ -26,19 +27,20 @@ from memlab.results import record
 from memlab.training import data
 
 TIMEOUT = timedelta(minutes=10)
-"""How long a rank waits for the others before it gives up, so that none waits for ever."""
+"""How long a collective waits for the other ranks before it raises, so that a lost rank hangs none."""
 
 _KEPT = "gradients:kept"
-_ON_THEIR_WAY = "gradients:on their way"
+_IN_TRANSIT = "gradients:in transit"
 _BUFFERS = "other:buffers"
-_SOURCE = {torch.ops.aten.split.Tensor: 0, torch.ops.aten.copy_.default: 1}
-"""By what operators gloo hands out what it has reduced, and which argument of each that is."""
+_GLOO_RESULT = {torch.ops.aten.split.Tensor: 0, torch.ops.aten.copy_.default: 1}
+"""Operators by which gloo copies what it has reduced, and the index of the argument that it copies from."""
 
 
 class ShardedLab(Lab):
-    """What `build(lab)` works with in one rank."""
+    """The lab of one rank: DeepSpeed shards the model states, and nothing runs under autocast."""
 
     ledger: ShardedLedger | None = None
+    """The ledger of the step that is counted, for the hooks on gradients; None before it."""
 
     @property
     def mixed(self) -> bool:
@@ -52,25 +54,25 @@ class ShardedLab(Lab):
     def load_model(
         self, dtype: Literal["float32", "bfloat16"], quantization_config: Any = None
     ) -> torch.nn.Module:
-        """Return the base model on the device, its weights stored as `dtype`, its gradients in sight."""
+        """Return the base model as `Lab.load_model` does, with hooks that report gradients to the ledger."""
         model = super().load_model(dtype, quantization_config)
         for parameter in model.parameters():
-            # These hooks come before DeepSpeed's, which move the gradient elsewhere at once.
-            parameter.register_post_accumulate_grad_hook(self._see_gradient)
+            # Registered before DeepSpeed's hooks, which move the gradient elsewhere at once.
+            parameter.register_post_accumulate_grad_hook(self._on_gradient)
         return model
 
-    def _see_gradient(self, parameter: torch.Tensor) -> None:
+    def _on_gradient(self, parameter: torch.Tensor) -> None:
         if self.ledger is not None:
-            self.ledger.see_gradient(parameter)
+            self.ledger.claim_gradient(parameter)
 
 
 class ShardedLedger(Ledger):
-    """A ledger that finds weights, gradients and buffers where DeepSpeed keeps them.
+    """A ledger that knows where DeepSpeed keeps weights, gradients and buffers.
 
     - weights: the parameters, in stage 3 this rank's parts of them
-    - gradients:kept: in stages 0 and 1 every gradient from its birth until it is reduced; in stages 2 and 3
-      this rank's part of the reduced ones
-    - gradients:on their way: in stages 2 and 3 a gradient until it is reduced, in stage 1 the reduced part
+    - gradients:kept: in stages 0 and 1 every gradient until it is reduced; in stages 2 and 3 this rank's part
+      of the reduced ones
+    - gradients:in transit: in stages 2 and 3 a gradient until it is reduced, in stage 1 the reduced part
     - other:buffers: the buckets, and all else that ranks exchange, such as stage 3's gathered parameters
     - optimizer: the fp32 weights that AdamW updates, and its moments
     """
@@ -85,10 +87,10 @@ class ShardedLedger(Ledger):
         self._claim_buckets()
         self._claim_optimizer_state()
 
-    def see_gradient(self, parameter: torch.Tensor) -> None:
-        """Take note of a parameter's gradient that autograd has just finished."""
+    def claim_gradient(self, parameter: torch.Tensor) -> None:
+        """Set the kind of a parameter's gradient that autograd has just accumulated."""
         assert parameter.grad is not None
-        self.claim(_KEPT if self._stage < 2 else _ON_THEIR_WAY, [parameter.grad])
+        self.claim(_KEPT if self._stage < 2 else _IN_TRANSIT, [parameter.grad])
         self._claim_buckets()
 
     def _claim_buckets(self) -> None:
@@ -98,9 +100,9 @@ class ShardedLedger(Ledger):
     def _claim_optimizer_state(self) -> None:
         assert self._optimizer is not None
         for master, state in self._optimizer.state.items():
-            self._claim_if_free("optimizer", [master, *state.values()])
+            self._claim_unclaimed("optimizer", [master, *state.values()])
 
-    def _claim_if_free(self, kind: str, values: list[Any]) -> None:
+    def _claim_unclaimed(self, kind: str, values: list[Any]) -> None:
         for tensor in tensors_in(values):
             if tensor.device.type == self._device_type:
                 entry = self._entry(tensor, born=None)
@@ -114,25 +116,25 @@ class ShardedLedger(Ledger):
         if name == "backward" and self._stage > 0:
             reduced = tensors_in(list(self._engine.optimizer.averaged_gradients.values()))
             if self._stage == 1:
-                self._claim_if_free(_ON_THEIR_WAY, list(reduced))
+                self._claim_unclaimed(_IN_TRANSIT, list(reduced))
             else:
                 self.claim(_KEPT, reduced)
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
-        if func in _SOURCE and self._is_gloos(args[_SOURCE[func]]):
+        if func in _GLOO_RESULT and self._is_gloo_temporary(args[_GLOO_RESULT[func]]):
             return func(*args, **(kwargs or {}))
         result = super().__torch_dispatch__(func, types, args, kwargs)
         if func.namespace == "c10d":
-            self._claim_if_free(_BUFFERS, list(args))
+            self._claim_unclaimed(_BUFFERS, list(args))
         return result
 
-    def _is_gloos(self, tensor: torch.Tensor) -> bool:
-        """Whether a collective made the tensor, out of sight like a kernel's temporary.
+    def _is_gloo_temporary(self, tensor: torch.Tensor) -> bool:
+        """Whether a collective allocated the tensor: like a kernel's temporary, it is not counted.
 
-        gloo reduces a copy of what stage 3 gives it. Taken for something that had been there all along, the
-        copies of a step came to 2 bytes a parameter.
+        gloo reduces a copy of what stage 3 gives it, and its allocation is not dispatched. Counted as there
+        from the start, the copies of a step came to 2 bytes a parameter.
         """
         on_device = tensor.device.type == self._device_type
         return on_device and self._phase == "backward" and tensor.untyped_storage()._cdata not in self._alive
@@ -158,14 +160,14 @@ class ShardedTrainer(Trainer):
             engine.backward(loss)
         with phase("optimizer"):
             engine.step()
-        # In one tensor for good: gloo's thread lets go of what it sent a moment after the ranks go on, and a
-        # new one would be counted between two steps or not, as chance has it.
+        # One tensor for all steps: gloo's thread frees what it sent a moment after the ranks go on, so a new
+        # tensor would be counted in the next step or not, by chance.
         self._mean.copy_(loss.detach() / torch.distributed.get_world_size())
         torch.distributed.all_reduce(self._mean)
         return self._mean.clone()
 
     def new_ledger(self) -> Ledger:
-        """Return the ledger for one step."""
+        """Return a ledger for one step, which the lab's hooks on gradients report to."""
         stage = self.lab.setup.stage
         assert stage is not None
         self.lab.ledger = ShardedLedger(self.lab.device.type, stage, self.model, self.optimizer)
@@ -173,7 +175,7 @@ class ShardedTrainer(Trainer):
 
 
 class ShardedRun(Run):
-    """One rank's measurement, in this process; torchrun's environment says which rank it is."""
+    """One rank's measurement, in this process; torchrun's environment (RANK, WORLD_SIZE) says which."""
 
     lab_type = ShardedLab
     trainer_type = ShardedTrainer
@@ -184,11 +186,11 @@ class ShardedRun(Run):
         os.environ["DS_ACCELERATOR"] = self.lab.device.type
         self.ranks, self.rank_index = int(os.environ["WORLD_SIZE"]), int(os.environ["RANK"])
         if on_gpu:
-            torch.cuda.set_device(0)  # the only one in sight: the launcher shows each rank its own
+            torch.cuda.set_device(0)  # the only visible one: the launcher shows each rank its own
         else:
             import deepspeed
 
-            # It would compile an operator of its own, for a minute, where gloo does as well.
+            # It would compile an operator for a minute, where gloo does as well.
             deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
             torch.set_num_threads(max(1, torch.get_num_threads() // self.ranks))
             if setup.offload:
@@ -199,11 +201,11 @@ class ShardedRun(Run):
     def to_record(
         self, status: Literal["ok", "oom", "failed", "not_applicable"], message: str | None
     ) -> record.Record:
-        """Return the record of what this rank has found so far."""
-        one = super().to_record(status, message)
-        count = self.ranks if one.device.kind == "cuda" else 1
-        device = one.device.model_copy(update={"count": count})
-        return one.model_copy(update={"states": self._states(), "device": device})
+        """Return the record of what this rank has measured so far."""
+        run = super().to_record(status, message)
+        count = self.ranks if run.device.kind == "cuda" else 1
+        device = run.device.model_copy(update={"count": count})
+        return run.model_copy(update={"states": self._states(), "device": device})
 
     def _setup(self) -> record.Setup:
         return super()._setup().model_copy(update={"rank_index": self.rank_index})
@@ -218,23 +220,25 @@ class ShardedRun(Run):
         if self.ledger is None or self.optimizer is None or self.model is None:
             return None
         state = self.optimizer.state
-        # With offloading, the reduced gradients wait on the host, in fp32, for the optimizer there.
-        waiting = [master.grad for master in state if master.grad is not None]
+        # With offloading, the reduced gradients are on the host, in fp32, until the optimizer's step there.
+        host_gradients = [master.grad for master in state if master.grad is not None]
         moments = [value for values in state.values() for value in tensors_in(list(values.values()))]
-        kept = [*state, *moments, *waiting]
+        held_tensors = [*state, *moments, *host_gradients]
         on_gpu = self.lab.device.type == "cuda"
         return record.States(
             parameters_bytes=_nbytes(_weights(self.model)),
-            gradients_bytes=self.ledger.most({_KEPT}) + _nbytes(waiting),
+            gradients_bytes=self.ledger.peak_bytes({_KEPT}) + _nbytes(host_gradients),
             master_bytes=_nbytes(list(state)),
             moments_bytes=_nbytes(moments),
-            buffers_bytes=self.ledger.most({_ON_THEIR_WAY, _BUFFERS}),
-            host_bytes=_nbytes([tensor for tensor in kept if tensor.device.type == "cpu"]) if on_gpu else 0,
+            buffers_bytes=self.ledger.peak_bytes({_IN_TRANSIT, _BUFFERS}),
+            host_bytes=_nbytes([tensor for tensor in held_tensors if tensor.device.type == "cpu"])
+            if on_gpu
+            else 0,
         )
 
 
 def _weights(model: torch.nn.Module) -> list[torch.Tensor]:
-    """Return the tensors that hold the weights; in stage 3, this rank's parts and what is left whole."""
+    """Return the tensors that hold the weights; in stage 3, this rank's parts and what is not sharded."""
     parts = [getattr(parameter, "ds_tensor", parameter) for parameter in model.parameters()]
     return [*parts, *model.parameters(), *model.buffers()]
 

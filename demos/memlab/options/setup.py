@@ -57,14 +57,18 @@ def _size(text: str) -> str:
     return text
 
 
-def _option(help: str, group: str, **argument: Any) -> dict[str, Any]:
+def _option(help_text: str, group: str, **argument: Any) -> dict[str, Any]:
     """What argparse must know of a field of `Setup`."""
-    return {"help": help, "group": group, **argument}
+    return {"help": help_text, "group": group, **argument}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Setup:
-    """What to run and where to put the result. Each field is the option of the same name."""
+    """What to run and where to put the result. Each field is the option of the same name.
+
+    `memlab.results.record.Setup` is another class: what a record says has been run, with what only the run
+    knows (parameters, dtypes, kernels) and without where the result goes.
+    """
 
     model: str = field(
         default=BUNDLED,

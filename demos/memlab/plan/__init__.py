@@ -1,1 +1,1 @@
-"""What fits on a GPU, searched and tabled by prediction."""
+"""What fits on a GPU: a search and a published grid, both by prediction."""

@@ -27,12 +27,12 @@ from rich.table import Table
 
 from memlab.options.command_line import check_model
 from memlab.options.setup import Setup, UsageError
-from memlab.plan.grid import ARMS, BATCHES, LENGTHS
-from memlab.plan.search import Option, search
+from memlab.plan.grid import BATCHES, LENGTHS, TECHNIQUE_SETUPS
+from memlab.plan.search import FittingRun, search
 from memlab.results import gpu_fit
 from memlab.results.numbers import in_bytes
 from memlab.results.techniques import ALL
-from memlab.training import quiet
+from memlab.training import library_logs
 
 COSTS = {technique.name: technique.cost for technique in ALL}
 
@@ -44,9 +44,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         setup = Setup(model=options.model, random_init=False, predict=True, for_="cuda")
         check_model(setup)
         gpu_bytes = gpu_fit.parse_size(options.gpu_memory)
-        workers, fresh = min(os.cpu_count() or 1, len(ARMS)), multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(workers, fresh, _begin) as pool:
-            found, left_out = search(setup, gpu_bytes, options.batch, options.seq, each=pool.map, tell=_tell)
+        workers, spawn = min(os.cpu_count() or 1, len(TECHNIQUE_SETUPS)), multiprocessing.get_context("spawn")
+        with ProcessPoolExecutor(workers, spawn, _prepare_worker) as pool:
+            fitting, left_out = search(
+                setup, gpu_bytes, options.batch, options.seq, map_=pool.map, on_predicted=_on_predicted
+            )
     except (UsageError, ValueError) as error:
         sys.stderr.write(f"plan: {error}\n")
         raise SystemExit(2) from None
@@ -57,10 +59,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.stderr.write("plan: stopped\n")
         raise SystemExit(130) from None
     if options.json:
-        print(json.dumps([_to_json(one) for one in found], indent=1))
+        print(json.dumps([_to_json(run) for run in fitting], indent=1))
     else:
-        _show(found, left_out, options.model, options.gpu_memory)
-    raise SystemExit(0 if found else 1)
+        _show(fitting, left_out, options.model, options.gpu_memory)
+    raise SystemExit(0 if fitting else 1)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -71,51 +73,50 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--model", required=True, metavar="NAME", help="a shape, a config.json or a folder")
     parser.add_argument("--gpu-memory", required=True, metavar="SIZE", help="such as 24GiB")
-    for name, default, what in (
+    for name, default, meaning in (
         ("--batch", BATCHES, "sequences a step"),
         ("--seq", LENGTHS, "tokens a sequence"),
     ):
-        text = f"{what} (default: {' '.join(map(str, default))})"
-        parser.add_argument(name, nargs="+", type=_whole, default=default, metavar="N", help=text)
+        text = f"{meaning} (default: {' '.join(map(str, default))})"
+        parser.add_argument(name, nargs="+", type=_positive, default=default, metavar="N", help=text)
     parser.add_argument("--json", action="store_true", help="print what fits as JSON, not as a table")
     return parser
 
 
-def _whole(text: str) -> int:
+def _positive(text: str) -> int:
     if not text.isdecimal() or not int(text):
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 up")
     return int(text)
 
 
-def _begin() -> None:
-    """Make a process of the pool ready: quiet, and Ctrl-C ends it without a word."""
-    quiet.libraries()
+def _prepare_worker() -> None:
+    """Silence the libraries in a process of the pool, and let Ctrl-C end it without a traceback."""
+    library_logs.silence()
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
-def _tell(line: str) -> None:
+def _on_predicted(line: str) -> None:
     sys.stderr.write(f"predicted {line}\n")
 
 
-def _to_json(one: Option) -> dict[str, Any]:
-    held = asdict(one.fit) | {"margin_bytes": one.fit.margin_bytes}
+def _to_json(run: FittingRun) -> dict[str, Any]:
     return {
-        "technique": one.record.technique,
-        "step": one.record.setup.step,
-        "precision": one.record.setup.precision,
-        "batch": one.record.setup.batch,
-        "seq": one.record.setup.seq,
-        "fit": held,
-        "flops_per_token": one.flops_per_token,
-        "command": one.record.origin.command,
+        "technique": run.record.technique,
+        "step": run.record.setup.step,
+        "precision": run.record.setup.precision,
+        "batch": run.record.setup.batch,
+        "seq": run.record.setup.seq,
+        "fit": asdict(run.fit) | {"margin_bytes": run.fit.margin_bytes},
+        "flops_per_token": run.flops_per_token,
+        "command": run.record.origin.command,
     }
 
 
-def _show(found: Sequence[Option], left_out: Sequence[str], model: str, gpu_memory: str) -> None:
+def _show(fitting: Sequence[FittingRun], left_out: Sequence[str], model: str, gpu_memory: str) -> None:
     console = Console()
-    for seq in dict.fromkeys(one.record.setup.seq for one in found):
-        console.print(_table([one for one in found if one.record.setup.seq == seq], model, gpu_memory))
-    for name in dict.fromkeys(one.record.technique for one in found):
+    for seq in dict.fromkeys(run.record.setup.seq for run in fitting):
+        console.print(_table([run for run in fitting if run.record.setup.seq == seq], model, gpu_memory))
+    for name in dict.fromkeys(run.record.technique for run in fitting):
         console.print(f"{name}: {COSTS[name]}.", highlight=False, soft_wrap=True)
     for line in left_out:
         console.print(f"Left out: {line}.", highlight=False, soft_wrap=True)
@@ -128,9 +129,9 @@ def _show(found: Sequence[Option], left_out: Sequence[str], model: str, gpu_memo
     )
 
 
-def _table(options: Sequence[Option], model: str, gpu_memory: str) -> Table:
+def _table(fitting: Sequence[FittingRun], model: str, gpu_memory: str) -> Table:
     table = Table(
-        title=f"{model} on {gpu_memory}: {options[0].record.setup.seq} tokens a sequence",
+        title=f"{model} on {gpu_memory}: {fitting[0].record.setup.seq} tokens a sequence",
         title_justify="left",
         title_style="bold",
         box=box.SIMPLE_HEAD,
@@ -138,15 +139,15 @@ def _table(options: Sequence[Option], model: str, gpu_memory: str) -> Table:
     table.add_column("", no_wrap=True)
     for head in ("batch", "taken", "left", "cost", "trained"):
         table.add_column(head, justify="right")
-    cheapest = min(one.flops_per_token for one in options)
-    for one in options:
-        learning = one.record.learning
+    cheapest = min(run.flops_per_token for run in fitting)
+    for run in fitting:
+        learning = run.record.learning
         table.add_row(
-            one.name,
-            str(one.record.setup.batch),
-            in_bytes(one.fit.needed_bytes),
-            in_bytes(one.fit.margin_bytes),
-            f"×{one.flops_per_token / cheapest:.2f}",
+            run.name,
+            str(run.record.setup.batch),
+            in_bytes(run.fit.needed_bytes),
+            in_bytes(run.fit.margin_bytes),
+            f"×{run.flops_per_token / cheapest:.2f}",
             f"{learning.trainable_parameters / 1e6:,.1f} M" if learning else "–",
         )
     return table

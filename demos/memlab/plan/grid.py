@@ -1,8 +1,8 @@
 """Run it: python -m memlab.grid (make grid): predict every technique on every shape, for CUDA.
 
 One file a shape, `demos/results/predictions/<shape>.jsonl`, one record a line. A model is built once for each
-technique, and then takes a step at each batch and length: a step leaves nothing behind that the next one
-could count. Files that are there are left alone, so that a run that was stopped goes on where it was.
+technique, and takes a step at each batch and length: a step leaves nothing allocated that the next would
+count. Existing files are kept, so a run that was stopped is resumed by the same command.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ from memlab.predicting.predict import predict_steps
 from memlab.results import record, shapes
 from memlab.results.files import HOME, PREDICTIONS, PREDICTIONS_SUFFIX, write_predictions
 from memlab.results.techniques import ALL, BASELINE, FULL_FIRST
-from memlab.training import quiet
+from memlab.training import library_logs
 
 BATCHES = (1, 4, 16)
 LENGTHS = (512, 2048, 8192)
-ARMS: tuple[tuple[str, Setup], ...] = (
+TECHNIQUE_SETUPS: tuple[tuple[str, Setup], ...] = (
     (BASELINE, Setup()),
     (BASELINE, Setup(precision="bf16")),
     *((one.name, Setup()) for one in FULL_FIRST if one.name != BASELINE),
     *((one.name, Setup(precision="bf16", step=step)) for one in ALL if one.stacked for step in record.STEPS),
 )
-"""Each technique as its script runs it by default, full fine-tuning in both precisions, the stack by steps.
+"""Each technique with its script's defaults, full fine-tuning in both precisions, all steps of the stack.
 
 What shards is not among them: a rank's prediction runs DeepSpeed three steps for each of four ranks and each
 stage.
@@ -37,7 +37,7 @@ stage.
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Predict what is not there yet; the command line says for which shapes and where to."""
+    """Predict the shapes of the command line that have no file yet. Leaves with status 1 on bad input."""
     parser = argparse.ArgumentParser(
         prog="python -m memlab.grid", description="Predict every technique on every shape."
     )
@@ -45,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, default=home, metavar="DIR", help="default: %(default)s")
     parser.add_argument("--shapes", nargs="*", default=shapes.names(), choices=shapes.names(), metavar="NAME")
     options = parser.parse_args(arguments)
-    quiet.libraries()
+    library_logs.silence()
     try:
         for name in options.shapes:
             path = options.out / f"{name}{PREDICTIONS_SUFFIX}"
@@ -61,13 +61,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def of_shape(name: str) -> Iterator[record.Record]:
-    """Yield the predictions of one shape; a length that the model cannot read has none."""
-    cells = [
+    """Yield the predictions of one shape, without lengths that are beyond the model's. Raises UsageError."""
+    setups = [
         Setup(model=name, predict=True, for_="cuda", batch=batch, seq=seq)
         for batch in BATCHES
         for seq in LENGTHS
     ]
-    for technique, arm in ARMS:
+    for technique, own in TECHNIQUE_SETUPS:
         yield from predict_steps(
-            technique, [replace(one, precision=arm.precision, step=arm.step) for one in cells]
+            technique, [replace(setup, precision=own.precision, step=own.step) for setup in setups]
         )

@@ -1,4 +1,4 @@
-"""Search what can be trained on a GPU of one size: every technique, by prediction, until it does not fit."""
+"""Search what fits on a GPU: predict every technique with growing batches until one does not fit."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from functools import partial
 from typing import Any
 
 from memlab.options.setup import Setup
-from memlab.plan.grid import ARMS, BATCHES, LENGTHS
-from memlab.predicting.predict import Steps
+from memlab.plan.grid import BATCHES, LENGTHS, TECHNIQUE_SETUPS
+from memlab.predicting.predict import StepPredictor
 from memlab.results import gpu_fit, record
 from memlab.results.gpu_fit import Fit
 from memlab.results.numbers import in_bytes
@@ -19,12 +19,13 @@ from memlab.results.techniques import BASELINE
 
 
 @dataclass(frozen=True)
-class Option:
-    """One way to train that fits."""
+class FittingRun:
+    """A predicted run that fits on the GPU."""
 
     record: record.Record
     fit: Fit
     flops_per_token: float
+    """Floating-point operations of a step, divided by its tokens."""
 
     @property
     def name(self) -> str:
@@ -38,42 +39,47 @@ def search(
     batches: Sequence[int] = BATCHES,
     lengths: Sequence[int] = LENGTHS,
     *,
-    each: Callable[..., Iterable[Any]] = map,
-    tell: Callable[[str], None] = lambda line: None,
-) -> tuple[list[Option], list[str]]:
-    """Return what fits, ranked within each length, and a line for each technique and length that is left out.
+    map_: Callable[..., Iterable[Any]] = map,
+    on_predicted: Callable[[str], None] = lambda name: None,
+) -> tuple[list[FittingRun], list[str]]:
+    """Return what fits, by length and then cost, and a line for each technique and length that does not.
 
-    Of the batches of a technique at one length, the largest that fits is returned. `each` maps a function
-    over the techniques, in their order; a pool of processes has such a map. Raises UsageError.
+    Of a technique's batches at one length, only the largest that fits is returned. `map_` maps a function
+    over the techniques, in their order, such as the `map` of a pool of processes; `on_predicted` is called
+    with the name of each technique that is done. Raises UsageError.
     """
-    found: list[Option] = []
+    fitting: list[FittingRun] = []
     left_out: list[str] = []
-    arm_search = partial(_search_arm, setup, gpu_bytes, sorted(batches), sorted(lengths))
-    for name, fitting, lines in each(arm_search, ARMS):
-        tell(name)
-        found += fitting
+    search_technique = partial(_search_technique, setup, gpu_bytes, sorted(batches), sorted(lengths))
+    for name, runs, lines in map_(search_technique, TECHNIQUE_SETUPS):
+        on_predicted(name)
+        fitting += runs
         left_out += lines
-    return sorted(found, key=_rank), left_out
+    return sorted(fitting, key=_sort_key), left_out
 
 
-def _search_arm(
-    setup: Setup, gpu_bytes: int, batches: list[int], lengths: list[int], arm: tuple[str, Setup]
-) -> tuple[str, list[Option], list[str]]:
-    """Return the name of a technique, what of it fits, and a line for each length that is left out."""
-    technique, own = arm
+def _search_technique(
+    setup: Setup,
+    gpu_bytes: int,
+    batches: list[int],
+    lengths: list[int],
+    technique_setup: tuple[str, Setup],
+) -> tuple[str, list[FittingRun], list[str]]:
+    """Return the name of a technique, its runs that fit, and a line for each length at which none does."""
+    technique, own = technique_setup
     setup = replace(setup, precision=own.precision, step=own.step)
-    cells = [replace(setup, batch=batch, seq=seq) for seq in lengths for batch in batches]
+    setups = [replace(setup, batch=batch, seq=seq) for seq in lengths for batch in batches]
     name = _name(technique, setup)
-    found, left_out = [], []
-    # What the libraries say of a technique that a model cannot take is in the record's message.
-    with Steps(technique, cells) as steps, redirect_stderr(io.StringIO()):
+    fitting, left_out = [], []
+    # The record's message has what libraries print when a model does not support a technique.
+    with StepPredictor(technique, setups) as predictor, redirect_stderr(io.StringIO()):
         for seq in lengths:
-            best, why = _largest(steps, [one for one in cells if one.seq == seq], gpu_bytes)
-            if best is not None:
-                found.append(best)
+            run, reason = _largest(predictor, [setup for setup in setups if setup.seq == seq], gpu_bytes)
+            if run is not None:
+                fitting.append(run)
             else:
-                left_out.append(f"{name}, {seq} tokens: {why}")
-    return name, found, left_out
+                left_out.append(f"{name}, {seq} tokens: {reason}")
+    return name, fitting, left_out
 
 
 def _name(technique: str, setup: Setup | record.Setup) -> str:
@@ -83,24 +89,26 @@ def _name(technique: str, setup: Setup | record.Setup) -> str:
     )
 
 
-def _rank(one: Option) -> tuple[int, float, int]:
-    # Techniques whose costs agree to three digits cost the same.
-    return one.record.setup.seq, float(f"{one.flops_per_token:.3g}"), -one.record.setup.batch
+def _sort_key(run: FittingRun) -> tuple[int, float, int]:
+    # Costs that agree to three digits count as equal.
+    return run.record.setup.seq, float(f"{run.flops_per_token:.3g}"), -run.record.setup.batch
 
 
-def _largest(steps: Steps, cells: Sequence[Setup], gpu_bytes: int) -> tuple[Option | None, str]:
-    """Return the last of these loads, which ascend, that fits; None and why if there is none."""
-    if not steps.reads(cells[0].seq):
+def _largest(
+    predictor: StepPredictor, setups: Sequence[Setup], gpu_bytes: int
+) -> tuple[FittingRun | None, str]:
+    """Return the last of these setups, in ascending order, that fits; None and a reason if there is none."""
+    if not predictor.accepts_length(setups[0].seq):
         return None, "the model reads fewer"
-    best, why = None, ""
-    for setup in cells:
-        one = steps.predict(setup)
-        if one.status != "ok":
-            why = str(one.message)
+    largest, reason = None, ""
+    for setup in setups:
+        prediction = predictor.predict(setup)
+        if prediction.status != "ok":
+            reason = str(prediction.message)
             break
-        option = Option(one, gpu_fit.fit(one, gpu_bytes), steps.flops / (setup.batch * setup.seq))
-        if not option.fit.fits:
-            why = f"even batch {setup.batch} lacks {in_bytes(-option.fit.margin_bytes)}"
+        fit = gpu_fit.fit(prediction, gpu_bytes)
+        if not fit.fits:
+            reason = f"even batch {setup.batch} lacks {in_bytes(-fit.margin_bytes)}"
             break
-        best = option
-    return best, why
+        largest = FittingRun(prediction, fit, predictor.flops / (setup.batch * setup.seq))
+    return largest, reason

@@ -7,8 +7,8 @@ from contextlib import suppress
 
 from memlab.training.patching import environment
 
-# bitsandbytes, when it is imported, loads torch's compiler, which takes a second and compiles nothing here,
-# and tells of kernels that it would rather have.
+# Importing bitsandbytes loads torch's compiler, which takes a second and compiles nothing here, and logs
+# warnings about kernels that are not installed.
 with suppress(ImportError), environment(TORCHDYNAMO_DISABLE="1"):
     logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
     import bitsandbytes  # noqa: F401

@@ -1,9 +1,9 @@
-"""PyTorch's caching allocator for CUDA, as a model: what it takes from a GPU for a log of births and deaths.
+"""A model of PyTorch's caching allocator for CUDA: what it reserves for a log of allocations and frees.
 
 Written after `c10/cuda/CUDACachingAllocator.cpp` and the constants of `c10/core/AllocatorConfig.h` (torch
 2.13), with their defaults: no limit to splitting, no expandable segments, one stream. Nothing is fitted.
-Where the driver puts a segment is not known; here each lies above the last, which decides only between free
-blocks of one size.
+The addresses that the driver returns are not known; here each segment lies above the last, which decides only
+between free blocks of one size.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ MIN_BLOCK = 512
 SMALL = 1024**2
 """The largest request that is served from the small pool (kSmallSize)."""
 SMALL_SEGMENT = 2 * 1024**2
-"""What the small pool takes from the GPU at a time (kSmallBuffer)."""
+"""Bytes of a segment of the small pool (kSmallBuffer)."""
 LARGE_SEGMENT = 20 * 1024**2
-"""What is taken for a request of 1 to 10 MiB (large_segment_size)."""
+"""Bytes of the segment that serves a request of 1 to 10 MiB (large_segment_size)."""
 MIN_LARGE = 10 * 1024**2
-"""From here on a request gets a segment of its own (kMinLargeAlloc) ..."""
+"""The smallest request, in bytes, that gets a segment of its own (kMinLargeAlloc) ..."""
 ROUND_LARGE = 2 * 1024**2
 """... rounded up to a multiple of this (kRoundLarge)."""
 
 WORKSPACE = 32 * 1024**2
-"""Bytes that cuBLAS is given by each thread that uses it, for good: 32 MiB on Hopper and Blackwell.
+"""Bytes of cuBLAS's workspace, one for each thread that uses it, never freed: 32 MiB on Hopper and Blackwell.
 
 `parseChosenWorkspaceSize` in `aten/src/ATen/cuda/CublasHandlePool.cpp`; on other generations it is 8,519,680
 (`CUBLAS_WORKSPACE_CONFIG=:4096:2:16:8`). cuBLASLt shares it. Autograd runs the backward pass in a thread of
@@ -39,23 +39,29 @@ its own, so a training step has two.
 
 @dataclass(slots=True, eq=False)
 class Block:
-    """A stretch of a segment; its neighbours are those of the same segment."""
+    """A part of a segment, free or in use. Address and size are bytes."""
 
     address: int
     size: int
     small: bool
+    """Whether its segment belongs to the pool of small requests."""
     free: bool = False
     before: Block | None = None
     after: Block | None = None
+    """Its neighbours in the same segment."""
 
 
 class Allocator:
-    """Serve requests as PyTorch's allocator does, on a GPU with room for all of them."""
+    """Serve requests as PyTorch's allocator does, on a GPU with memory for all of them.
+
+    `allocated` and `reserved` are the bytes of blocks in use and of segments, `max_allocated` and
+    `max_reserved` their peaks, as `torch.cuda.memory_allocated` and its relatives report them.
+    """
 
     def __init__(self) -> None:
         self.allocated = self.reserved = self.max_allocated = self.max_reserved = 0
         self._top = 0
-        # The free blocks of each pool, by size and then by address: the first large enough is the best.
+        # The free blocks of each pool, by size and then by address: best fit is the first large enough.
         self._free: dict[bool, list[tuple[int, int, Block]]] = {True: [], False: []}
 
     def malloc(self, nbytes: int) -> Block:
@@ -68,7 +74,7 @@ class Allocator:
             if block.after is not None:
                 block.after.before = tail
             block.size, block.after = size, tail
-            self._put(tail)
+            self._add_free(tail)
         self.allocated += block.size
         self.max_allocated = max(self.max_allocated, self.allocated)
         return block
@@ -78,9 +84,9 @@ class Allocator:
         self.allocated -= block.size
         for other in (block.before, block.after):
             if other is not None and other.free:
-                self._take(other)
+                self._remove_free(other)
                 _join(block, other)
-        self._put(block)
+        self._add_free(block)
 
     def reset_peak(self) -> None:
         """Forget the peak of allocated bytes, as `torch.cuda.reset_peak_memory_stats` does."""
@@ -98,20 +104,20 @@ class Allocator:
     def _new_segment(self, size: int) -> Block:
         small = size <= SMALL
         if small:
-            taken = SMALL_SEGMENT
+            segment_bytes = SMALL_SEGMENT
         else:
-            taken = LARGE_SEGMENT if size < MIN_LARGE else _round_up(size, ROUND_LARGE)
-        self.reserved += taken
+            segment_bytes = LARGE_SEGMENT if size < MIN_LARGE else _round_up(size, ROUND_LARGE)
+        self.reserved += segment_bytes
         self.max_reserved = max(self.max_reserved, self.reserved)
-        block = Block(self._top, taken, small)
-        self._top += taken
+        block = Block(self._top, segment_bytes, small)
+        self._top += segment_bytes
         return block
 
-    def _put(self, block: Block) -> None:
+    def _add_free(self, block: Block) -> None:
         block.free = True
         insort(self._free[block.small], (block.size, block.address, block))
 
-    def _take(self, block: Block) -> None:
+    def _remove_free(self, block: Block) -> None:
         block.free = False
         pool = self._free[block.small]
         pool.pop(bisect_left(pool, (block.size, block.address)))
@@ -122,7 +128,7 @@ def _round_up(nbytes: int, multiple: int) -> int:
 
 
 def _join(block: Block, other: Block) -> None:
-    """Let `block` take the place of itself and its neighbour."""
+    """Extend `block` over its neighbour `other`."""
     if block.before is other:
         block.address, block.before = other.address, other.before
         if block.before is not None:
@@ -137,7 +143,7 @@ def _join(block: Block, other: Block) -> None:
 # ---- a training step -------------------------------------------------------------------------------------
 
 STEPS = 4
-"""Steps that are run at most before the peak is reset; as a rule the second asks for nothing new any more."""
+"""At most so many steps after the first; as a rule the second reserves nothing more."""
 
 
 def run(
@@ -146,43 +152,44 @@ def run(
     states: Iterable[tuple[Any, int]] = (),
     workspace: int = WORKSPACE,
 ) -> Allocator:
-    """Run the step again and again, as training does, until it takes nothing more from the GPU.
+    """Repeat the step, as training does, until it reserves nothing more on the GPU.
 
-    `states` are the optimizer's: they come in the first step only. Returns the allocator, whose peak of
-    allocated bytes is that of the last step.
+    `states` are the (key, bytes) of the optimizer's states, which are allocated in the first step only;
+    `workspace` is the size of cuBLAS's workspace. Returns the allocator, whose `max_allocated` is the peak of
+    the last step and whose `max_reserved` is that of all steps.
     """
     allocator = Allocator()
-    kept = {key: allocator.malloc(nbytes) for key, nbytes in log.before if nbytes}
+    persistent = {key: allocator.malloc(nbytes) for key, nbytes in log.before if nbytes}
 
     def begin(phase: str) -> None:
         if phase in ("forward", "backward"):
             allocator.malloc(workspace)
         else:
-            kept.update({key: allocator.malloc(nbytes) for key, nbytes in states if nbytes})
+            persistent.update({key: allocator.malloc(nbytes) for key, nbytes in states if nbytes})
 
-    _step(allocator, log, kept, begin)
+    _step(allocator, log, persistent, begin)
     for _ in range(STEPS):
         before = allocator.reserved
         allocator.reset_peak()
-        _step(allocator, log, kept, lambda phase: None)
+        _step(allocator, log, persistent, lambda phase: None)
         if allocator.reserved == before:
             break
     return allocator
 
 
-def _step(allocator: Allocator, log: Log, kept: dict[Any, Block], begin: Callable[[str], None]) -> None:
+def _step(allocator: Allocator, log: Log, persistent: dict[Any, Block], begin: Callable[[str], None]) -> None:
     phases = {index: name for name, index in log.starts.items()}
-    born: dict[Any, Block] = {}
+    allocated: dict[Any, Block] = {}
     for index, (key, nbytes) in enumerate(log.events):
         if index in phases:
             begin(phases[index])
-        if nbytes > 0 and key not in kept:
-            held = born.pop(key, None)
-            if held is not None:  # it has grown
-                nbytes += held.size
-                allocator.free(held)
-            born[key] = allocator.malloc(nbytes)
-        elif nbytes < 0 and key in born:
-            allocator.free(born.pop(key))
-    for block in born.values():  # the loss, which the next step's replaces
+        if nbytes > 0 and key not in persistent:
+            grown = allocated.pop(key, None)
+            if grown is not None:
+                nbytes += grown.size
+                allocator.free(grown)
+            allocated[key] = allocator.malloc(nbytes)
+        elif nbytes < 0 and key in allocated:
+            allocator.free(allocated.pop(key))
+    for block in allocated.values():  # the loss, which the next step's replaces
         allocator.free(block)

@@ -1,9 +1,9 @@
-"""What a training step does on a CUDA device and not on a CPU, for steps that run on fake tensors of a CPU.
+"""How a training step on a CUDA device differs from one on a CPU, for steps that run on fake CPU tensors.
 
-Each difference has its source. What is not here is as on a CPU: operators save the same tensors for the
-backward pass, and give results of the same sizes. Not modelled, for want of a source: what a kernel takes and
-gives back within one operator, but for FlashAttention-2's backward pass (on Hopper and Blackwell PyTorch may
-take cuDNN's attention instead); and bitsandbytes' fused product for
+The source of each difference is cited where it is modelled. All else is as on a CPU: operators save the same
+tensors for the backward pass, and return results of the same sizes. Not modelled, because no source gives it:
+temporaries that a kernel allocates and frees within one operator, other than FlashAttention-2's backward pass
+(on Hopper and Blackwell PyTorch may choose cuDNN's attention instead); and bitsandbytes' fused product for
 few tokens, which has no unpacked weight in the forward pass.
 """
 
@@ -16,34 +16,37 @@ from typing import Any
 import torch
 from torch.overrides import TorchFunctionMode
 
-from memlab.measuring.ledger import Entry, Ledger
-from memlab.predicting.fake_tensors import UnseenKernelError
+from memlab.measuring.ledger import Ledger
+from memlab.measuring.log import Entry
+from memlab.predicting.fake_tensors import UnmodelledKernelError
 from memlab.predicting.flops import flops
 
 _FLASH_BACKWARD = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward.default
-_ATTENTION_BY_HAND = torch.ops.aten._safe_softmax.default
-"""Where `scaled_dot_product_attention` has no fused kernel it takes this one, and keeps all scores."""
+_UNFUSED_ATTENTION = torch.ops.aten._safe_softmax.default
+"""Called by `scaled_dot_product_attention` where no fused kernel applies; all scores are saved."""
 _PAGED_ELEMENTS = 100_000
+"""bitsandbytes pages the states of parameters with at least so many elements (`get_state_buffer`)."""
 
 
 class CudaLedger(Ledger):
-    """A ledger that logs a CPU's step as a CUDA device's, and counts its floating-point operations."""
+    """A ledger that logs a step on CPU tensors as a CUDA device's, and counts floating-point operations."""
 
     flops = 0
+    """Floating-point operations so far, as `predicting.flops` counts them."""
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         result = super().__torch_dispatch__(func, types, args, kwargs)
-        if func is _FLASH_BACKWARD:  # its results are there when it takes more
-            self.log_scratch(_flash_scratch(args[1], args[2], (kwargs or {}).get("attn_mask")))
+        if func is _FLASH_BACKWARD:  # after its results, which are allocated first
+            self.log_scratch(_flash_backward_scratch(args[1], args[2], (kwargs or {}).get("attn_mask")))
         return result
 
     def _result(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         if func.name().startswith("bitsandbytes::optimizer_update"):
             return None  # on CUDA one kernel that updates in place (bitsandbytes/backends/cuda/ops.py)
-        if func is _ATTENTION_BY_HAND:
-            raise UnseenKernelError(
+        if func is _UNFUSED_ATTENTION:
+            raise UnmodelledKernelError(
                 "its attention has no fused kernel on a CPU, as with values of another width than keys; what "
                 "CUDA's kernel keeps is not modelled"
             )
@@ -51,13 +54,15 @@ class CudaLedger(Ledger):
         return super()._result(func, args, kwargs)
 
 
-def _flash_scratch(query: torch.Tensor, key: torch.Tensor, mask: torch.Tensor | None) -> list[int]:
-    """Return the sizes, in bytes, of what FlashAttention-2's backward pass takes for itself.
+def _flash_backward_scratch(query: torch.Tensor, key: torch.Tensor, mask: torch.Tensor | None) -> list[int]:
+    """Return the sizes, in bytes, of the temporaries of FlashAttention-2's backward pass.
 
-    `mha_bwd` in `aten/src/ATen/native/transformers/cuda/flash_attn/flash_api.cpp`: the gradient of the
-    queries is summed in fp32, with the sequence rounded up to 128 and the head's width to 32; one number a
-    row; and with fewer heads of keys than of queries, both of their gradients for each head of the queries.
-    It serves 16-bit tensors without a mask; what other kernels take is not known here.
+    `query` and `key` are batch × heads × length × width. By `mha_bwd` in
+    `aten/src/ATen/native/transformers/cuda/flash_attn/flash_api.cpp`: the gradient of the queries is summed
+    in fp32, with the sequence rounded up to 128 and the head's width to 32; one fp32 number a row; and with
+    fewer heads of keys than of queries, the gradients of keys and values for each head of the queries. That
+    kernel takes 16-bit tensors without a mask; for others the list is empty, as their kernels are not
+    modelled.
     """
     if mask is not None or query.dtype not in (torch.bfloat16, torch.float16):
         return []
@@ -70,10 +75,7 @@ def _flash_scratch(query: torch.Tensor, key: torch.Tensor, mask: torch.Tensor | 
 
 
 def paged_entries(ledger: Ledger, optimizer: torch.optim.Optimizer) -> set[Entry]:
-    """Return the optimizer's states that lie in managed memory: they are the driver's, not the allocator's.
-
-    bitsandbytes pages the states of whatever has 100,000 elements and more (`get_state_buffer`).
-    """
+    """Return the entries of the optimizer's states that are in managed memory, which the driver allocates."""
     if not getattr(optimizer, "is_paged", False):
         return set()
     return {
@@ -100,29 +102,32 @@ _IN_FP32: frozenset[Callable[..., Any]] = frozenset(
         *(torch.cumsum, torch.Tensor.cumsum, torch.sum, torch.Tensor.sum),
     )
 )
-"""What autocast computes in fp32 on CUDA and as it comes on a CPU, as far as models call it.
+"""What autocast runs in fp32 on CUDA and in its arguments' dtype on a CPU, as far as models call it.
 
-The two lists are in `aten/src/ATen/autocast_mode.h`; `tests/lab/test_allocator.py` holds this one against
+The two lists are in `aten/src/ATen/autocast_mode.h`; `tests/lab/test_allocator.py` compares this one with
 what torch has registered.
 """
 
 
 class CudaAutocast(TorchFunctionMode):
-    """Let autocast on a CPU choose types as on CUDA. Both cast linear layers and products to bf16."""
+    """Make autocast on a CPU choose dtypes as on CUDA. Both cast linear layers and products to bf16."""
 
     def __torch_function__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
-        """Call `func`, on fp32 if CUDA's autocast would."""
+        """Call `func`, with its arguments cast to fp32 if CUDA's autocast would cast them."""
         kwargs = kwargs or {}
         if func in _IN_FP32 and torch.is_autocast_enabled("cpu"):
             with torch.autocast("cpu", enabled=False):
-                return func(*map(_in_fp32, args), **{name: _in_fp32(value) for name, value in kwargs.items()})
+                return func(*map(_to_fp32, args), **{name: _to_fp32(value) for name, value in kwargs.items()})
         return func(*args, **kwargs)
 
 
-def choose_again(model: torch.nn.Module) -> None:
-    """Let `CudaAutocast` also see what checkpoints compute again: autograd's engine knows of no such mode."""
+def patch_checkpoint_recompute(model: torch.nn.Module) -> None:
+    """Wrap each layer's checkpoint function so that recomputation also runs under `CudaAutocast`. In place.
+
+    Autograd's engine, which recomputes in the backward pass, does not inherit the mode.
+    """
     module: Any
     for module in model.modules():
         checkpoint = getattr(module, "_gradient_checkpointing_func", None)
@@ -131,14 +136,14 @@ def choose_again(model: torch.nn.Module) -> None:
 
 
 def _checkpoint(checkpoint: Callable[..., Any], function: Callable[..., Any], *args: Any) -> Any:
-    def chosen(*args: Any) -> Any:
+    def under_cuda_autocast(*args: Any) -> Any:
         with CudaAutocast():
             return function(*args)
 
-    return checkpoint(chosen, *args)
+    return checkpoint(under_cuda_autocast, *args)
 
 
-def _in_fp32(value: Any) -> Any:
+def _to_fp32(value: Any) -> Any:
     if isinstance(value, torch.Tensor) and value.dtype in (torch.bfloat16, torch.float16):
         return value.float()
     return value

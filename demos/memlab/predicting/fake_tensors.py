@@ -1,92 +1,96 @@
-"""Tensors without memory: everything of a training step but its numbers.
+"""Fake tensors, which have a shape, dtype and device and no data: a training step without its numbers.
 
-Under `tensors()`, torch's FakeTensorMode (`fast_fake_mode` makes it faster), every tensor knows its shape,
-type and device and holds no data, so a model of any size can be built and trained for a step on a small
-machine. Operators run their shape functions in place of their kernels; what they would allocate is what the
-ledger logs.
+Under `tensors()`, torch's FakeTensorMode (made faster by `fast_fake_mode`), a model of any size can be built
+and trained for a step on a small machine. Operators run their shape functions instead of their kernels; the
+ledger logs what they would allocate.
 
-Two things do not work there by themselves, and are mended for as long as the block lasts:
+Two things do not work with fake tensors, and are patched inside the block:
 
-- `module.to(...)` would exchange fake parameters by `torch.utils.swap_tensors`, which refuses whatever has
-  weak references, as many of them have. Real parameters are given new data instead; so are fake ones here.
-- bitsandbytes' kernels on a CPU are Python around C functions. The Python runs as it is, so that what it
-  allocates is seen; the C functions, which allocate nothing, would want addresses and are left out. Its
-  parameters of four bits are a subclass of tensor, which cannot be fake: a plain parameter takes their place.
+- `module.to(...)` swaps fake parameters by `torch.utils.swap_tensors`, which raises on tensors with weak
+  references, as many parameters have. For real parameters it assigns `.data` instead; here for fake ones too.
+- bitsandbytes' kernels on a CPU are Python around C functions. The Python runs unchanged, so that its
+  allocations are logged; the C functions, which allocate nothing and need addresses, are replaced by no-ops.
+  `Params4bit` is a subclass of tensor, which cannot be fake: a plain parameter replaces it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode, unset_fake_temporarily
 
-from memlab.predicting.fast_fake_mode import QuickFakeTensorMode
+from memlab.predicting.fast_fake_mode import FastFakeTensorMode
 from memlab.training.patching import replaced
 
 
-class UnseenKernelError(Exception):
-    """A kernel takes memory that nobody sees. Its text is one line for people."""
+class UnmodelledKernelError(Exception):
+    """A kernel allocates memory that the prediction does not model. The message is one line for users."""
 
 
 @contextmanager
 def tensors() -> Iterator[FakeTensorMode]:
-    """Let every tensor that is made inside the block be fake. Operators refuse real ones there."""
-    mode = QuickFakeTensorMode()
-    with replaced(torch.utils, "swap_tensors", _give_data), mode:
+    """Make every tensor that is created inside the block a fake one. Operators there raise on real ones."""
+    mode = FastFakeTensorMode()
+    with replaced(torch.utils, "swap_tensors", _assign_data), mode:
         yield mode
 
 
-def _give_data(parameter: torch.Tensor, applied: torch.Tensor) -> None:
+def _assign_data(parameter: torch.Tensor, applied: torch.Tensor) -> None:
     parameter.data = applied.data
 
 
 @contextmanager
 def bitsandbytes(mode: FakeTensorMode) -> Iterator[None]:
-    """Let bitsandbytes work on the fake tensors of `mode` as it does on those of a CPU."""
+    """Patch bitsandbytes to work on the fake tensors of `mode` as it does on real CPU tensors."""
     from bitsandbytes import functional
     from bitsandbytes.backends.cpu import ops
     from bitsandbytes.nn import modules
 
     from memlab.training import nf4
 
-    real_map = functional.create_dynamic_map
+    real_map: Callable[..., torch.Tensor] = functional.create_dynamic_map
 
     def create_dynamic_map(*arguments: Any, **named: Any) -> torch.Tensor:
-        with unset_fake_temporarily():  # the values of eight bits are worked out from one another
+        with unset_fake_temporarily():  # it computes with the numbers of small tensors
             values = real_map(*arguments, **named)
         return mode.from_tensor(values)
 
     with ExitStack() as stack:
         for owner, name, value in (
             (functional, "create_dynamic_map", create_dynamic_map),
-            (functional, "name2qmap", {}),  # a cache, which must not keep a fake tensor
-            (ops, "lib", _Nothing()),
+            (functional, "name2qmap", {}),  # a cache, which must not keep fake tensors
+            (ops, "lib", _NullLibrary()),
             (ops, "get_ptr", lambda tensor: None),
-            (modules, "Params4bit", _four_bits),
-            (nf4, "Params4bit", _four_bits),
+            (modules, "Params4bit", _fake_4bit_parameter),
+            (nf4, "Params4bit", _fake_4bit_parameter),
         ):
             stack.enter_context(replaced(owner, name, value))
         yield
 
 
-class _Nothing:
-    """A library whose every function does nothing."""
+class _NullLibrary:
+    """Stands for bitsandbytes' C library: every function does nothing."""
 
     def __getattr__(self, name: str) -> Any:
         return lambda *arguments: None
 
 
-def _four_bits(data: torch.Tensor, *, module: Any, requires_grad: bool = False, **storage: Any) -> Any:
-    """Return `data` as a frozen parameter in four bits, with all that bitsandbytes and PEFT ask of one."""
-    if data.device.type == "meta":  # a layer that is to be given its weight
+def _fake_4bit_parameter(
+    data: torch.Tensor, *, module: Any, requires_grad: bool = False, **storage: Any
+) -> Any:
+    """Return `data` as a 4-bit parameter, with what bitsandbytes and PEFT read of `Params4bit`.
+
+    Raises UnmodelledKernelError for rows of an odd number of weights.
+    """
+    if data.device.type == "meta":  # a layer without its weight yet
         return torch.nn.Parameter(data, requires_grad=requires_grad)
     from bitsandbytes import functional
 
     if data.shape[-1] % 2:
-        raise UnseenKernelError(
+        raise UnmodelledKernelError(
             f"bitsandbytes unpacks rows of {data.shape[-1]} weights by a kernel that it compiles first, and "
             "what that takes is out of sight; rows of an even number can be predicted"
         )

@@ -1,10 +1,15 @@
-"""FakeTensorMode, with a short way for the operators that a training step is made of.
+"""FakeTensorMode with a fast path for the operators that a training step consists of.
 
-torch's mode keys a cache by everything that could ever matter to an operator, which takes longer than most
-of them deserve. Here, what works element by element on contiguous tensors of one type gives such a tensor
-again, what makes a tensor needs only its size and type, and what changes one in place gives it back. Views,
-products and sums are asked of their shape functions in C++ at once, and so is what has odd strides. Whatever
-is not so plain (constants, other devices, options) goes torch's own way.
+torch's mode looks each call up in a cache, with a key of everything that can matter to any operator; building
+that key takes longer than most shape functions. The fast path covers:
+
+- element-wise operators on contiguous tensors of one dtype: the result has the same shape and dtype
+- factories: the result needs only shape and dtype
+- in-place operators: the result is their first argument
+- views, matrix products, sums, and element-wise operators on other strides: the shape function in C++ is
+  called directly
+
+Everything else (constants, other devices, options) is passed on to torch's own mode.
 """
 
 from __future__ import annotations
@@ -20,12 +25,12 @@ _CPU = torch.device("cpu")
 _META = torch.device("meta")
 
 DEVICE = torch.ops.prim.device.default
-"""What C++ asks of a fake tensor more often than everything else together."""
+"""C++ calls this on fake tensors more often than all other operators together."""
 
 _EMPTY = _aten.empty.memory_format
-_VIEWS_AND_PRODUCTS = {
-    one: one
-    for one in (
+_BY_SHAPE_FUNCTION = {
+    operator: operator
+    for operator in (
         _aten.bmm.default,
         _aten.detach.default,
         _aten.expand.default,
@@ -54,9 +59,9 @@ _CAST = _aten._to_copy.default
 _UNARY = frozenset(
     (_aten.abs.default, _aten.clone.default, _aten.neg.default, _aten.rsqrt.default, _aten.silu.default)
 )
-_GROUPED = _aten._grouped_mm.default
-_MAKE = frozenset((_aten.empty.memory_format, _aten.zeros.default, _aten.ones.default))
-_MAKE_LIKE = frozenset((_aten.empty_like.default, _aten.zeros_like.default))
+_GROUPED_MM = _aten._grouped_mm.default
+_FACTORIES = frozenset((_aten.empty.memory_format, _aten.zeros.default, _aten.ones.default))
+_FACTORIES_LIKE = frozenset((_aten.empty_like.default, _aten.zeros_like.default))
 _IN_PLACE = frozenset(
     (
         *(_aten.fill_.Scalar, _aten.normal_.default, _aten.uniform_.default, _aten.zero_.default),
@@ -65,80 +70,88 @@ _IN_PLACE = frozenset(
 )
 
 
-class QuickFakeTensorMode(FakeTensorMode):
-    """A FakeTensorMode that gives the same answers, sooner."""
+class FastFakeTensorMode(FakeTensorMode):
+    """A FakeTensorMode with a fast path; results are equal in shape, strides, dtype and device."""
 
-    _likeness: dict[str, Any] | None = None
+    _fake_attributes: dict[str, Any] | None = None
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
-        return False  # nothing is compiled here; to say so anew at every operator costs time
+        return False  # nothing is compiled here, and the inherited check costs time at every operator
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        """Answer for one operator."""
+        """Return the fake result of one operator."""
         if func is DEVICE:
             return args[0].device
         kwargs = kwargs or {}
-        if func in _IN_PLACE and self._plain_float(args[0]):
+        if func in _IN_PLACE and self._is_plain_cpu_float(args[0]):
             return args[0]
-        made = self._short_way(func, args, kwargs)
-        return super().__torch_dispatch__(func, types, args, kwargs) if made is None else self._fake(made)
+        meta = self._fast_path(func, args, kwargs)
+        return super().__torch_dispatch__(func, types, args, kwargs) if meta is None else self._to_fake(meta)
 
-    def _fake(self, made: torch.Tensor) -> torch.Tensor:
-        """Return a meta tensor as a fake one, as FakeTensor's constructor does.
+    def _to_fake(self, meta: torch.Tensor) -> torch.Tensor:
+        """Return a meta tensor as a fake CPU tensor, as FakeTensor's constructor does.
 
-        What it sets on a plain tensor is always the same, so it is taken from one that it has made.
+        The attributes that the constructor sets on a plain tensor are always the same, so they are copied
+        from the first one.
         """
-        if self._likeness is None:
-            self._likeness = dict(vars(FakeTensor(self, made, device=_CPU)))
+        if self._fake_attributes is None:
+            self._fake_attributes = dict(vars(FakeTensor(self, meta, device=_CPU)))
         fake: torch.Tensor = torch.Tensor._make_subclass(
-            FakeTensor, made, made.requires_grad, dispatch_device=True, device_for_backend_keys=_CPU
+            FakeTensor, meta, meta.requires_grad, dispatch_device=True, device_for_backend_keys=_CPU
         )
-        torch._C._set_warn_deprecated_on_mutable_data_ptr(fake)  # DeepSpeed asks where a tensor lies
-        vars(fake).update(self._likeness)
+        torch._C._set_warn_deprecated_on_mutable_data_ptr(fake)  # DeepSpeed reads data pointers
+        vars(fake).update(self._fake_attributes)
         return fake
 
-    def _short_way(self, func: Any, args: Any, kwargs: Any) -> torch.Tensor | None:
-        """Return what the operator makes, on the meta device, or None if this is not plain."""
-        if func in _VIEWS_AND_PRODUCTS:
-            return None if kwargs else self._in_cpp(_VIEWS_AND_PRODUCTS[func], args)
-        if func in _MAKE:
-            return _empty(args[0], kwargs.get("dtype")) if _only_type(kwargs) else None
-        if func in _MAKE_LIKE:
-            plain = _only_type(kwargs) and self._plain(args[0]) and args[0].is_contiguous()
+    def _fast_path(self, func: Any, args: Any, kwargs: Any) -> torch.Tensor | None:
+        """Return the operator's result as a meta tensor, or None if the fast path does not cover the call."""
+        if func in _BY_SHAPE_FUNCTION:
+            return None if kwargs else self._call_shape_function(_BY_SHAPE_FUNCTION[func], args)
+        if func in _FACTORIES:
+            return _empty(args[0], kwargs.get("dtype")) if _only_dtype(kwargs) else None
+        if func in _FACTORIES_LIKE:
+            plain = _only_dtype(kwargs) and self._is_plain_cpu(args[0]) and args[0].is_contiguous()
             return _empty(args[0].shape, kwargs.get("dtype") or args[0].dtype) if plain else None
         if func in _BINARY:
-            return None if kwargs else self._of_two(func, *args)
+            return None if kwargs else self._binary(func, *args)
         if func in _UNARY:
             if kwargs:
                 return None
-            if self._plain_float(args[0]):
+            if self._is_plain_cpu_float(args[0]):
                 return _empty(args[0].shape, args[0].dtype)
-            return self._in_cpp(func, args)
-        if func is _CAST and kwargs.get("dtype") and _only_type(kwargs) and self._plain_float(args[0]):
+            return self._call_shape_function(func, args)
+        if (
+            func is _CAST
+            and kwargs.get("dtype")
+            and _only_dtype(kwargs)
+            and self._is_plain_cpu_float(args[0])
+        ):
             return _empty(args[0].shape, kwargs["dtype"])
-        if func is _GROUPED and len(args) == 3 and not kwargs and all(map(self._plain, args)):
-            return _grouped(*args)
+        if func is _GROUPED_MM and len(args) == 3 and not kwargs and all(map(self._is_plain_cpu, args)):
+            return _grouped_mm(*args)
         return None
 
-    def _in_cpp(self, func: Any, args: Any) -> torch.Tensor | None:
-        """Ask the operator's shape function, if all its tensors are plain."""
-        if not all(not isinstance(arg, torch.Tensor) or self._plain(arg) for arg in args):
+    def _call_shape_function(self, func: Any, args: Any) -> torch.Tensor | None:
+        """Call the operator in C++ on meta tensors; None if an argument is no plain CPU tensor."""
+        if not all(not isinstance(arg, torch.Tensor) or self._is_plain_cpu(arg) for arg in args):
             return None
         with in_kernel_invocation_manager(self):
-            made: torch.Tensor = func(*args)
-        return made
+            meta: torch.Tensor = func(*args)
+        return meta
 
-    def _of_two(self, func: Any, first: Any, second: Any = None, *more: Any) -> torch.Tensor | None:
-        alike = not more and self._plain_float(first)
-        if alike and not isinstance(second, torch.Tensor):
+    def _binary(self, func: Any, first: Any, second: Any = None, *more: Any) -> torch.Tensor | None:
+        plain = not more and self._is_plain_cpu_float(first)
+        if plain and not isinstance(second, torch.Tensor):
             return _empty(first.shape, first.dtype) if isinstance(second, int | float) else None
-        alike = alike and self._plain(second) and second.is_contiguous() and second.dtype is first.dtype
-        if alike and (second.shape == first.shape or second.dim() == 0):
+        plain = (
+            plain and self._is_plain_cpu(second) and second.is_contiguous() and second.dtype is first.dtype
+        )
+        if plain and (second.shape == first.shape or second.dim() == 0):
             return _empty(first.shape, first.dtype)
-        return self._in_cpp(func, (first, second, *more))
+        return self._call_shape_function(func, (first, second, *more))
 
-    def _plain(self, tensor: torch.Tensor) -> bool:
+    def _is_plain_cpu(self, tensor: torch.Tensor) -> bool:
         return (
             isinstance(tensor, FakeTensor)
             and tensor.layout is torch.strided
@@ -147,14 +160,20 @@ class QuickFakeTensorMode(FakeTensorMode):
             and tensor.fake_device == _CPU
         )
 
-    def _plain_float(self, tensor: Any) -> bool:
+    def _is_plain_cpu_float(self, tensor: Any) -> bool:
         return (
-            self._plain(tensor) and tensor.dim() > 0 and tensor.is_floating_point() and tensor.is_contiguous()
+            self._is_plain_cpu(tensor)
+            and tensor.dim() > 0
+            and tensor.is_floating_point()
+            and tensor.is_contiguous()
         )
 
 
-def _grouped(left: torch.Tensor, right: torch.Tensor, ends: torch.Tensor) -> torch.Tensor | None:
-    """Of experts in fp32, which the kernel of a CPU takes and torch's shape function refuses."""
+def _grouped_mm(left: torch.Tensor, right: torch.Tensor, ends: torch.Tensor) -> torch.Tensor | None:
+    """Return the result of a grouped product in fp32, on which torch's shape function raises.
+
+    `left` and `right` have two or three dimensions; `ends` holds the last row (exclusive) of each group.
+    """
     if left.dtype is not torch.float32:
         return None
     match left.dim(), right.dim():
@@ -168,14 +187,14 @@ def _grouped(left: torch.Tensor, right: torch.Tensor, ends: torch.Tensor) -> tor
 
 
 def _empty(shape: Sequence[int], dtype: torch.dtype | None) -> torch.Tensor:
-    made: torch.Tensor = _EMPTY(shape, dtype=dtype, device=_META)
-    return made
+    meta: torch.Tensor = _EMPTY(shape, dtype=dtype, device=_META)
+    return meta
 
 
-def _only_type(kwargs: Any) -> bool:
-    """Whether no more than the type is chosen, of a tensor that lies contiguous on a CPU."""
-    stays = {"layout": torch.strided, "device": _CPU, "pin_memory": False}
+def _only_dtype(kwargs: Any) -> bool:
+    """Whether the options give at most the dtype, and otherwise the defaults of a CPU tensor."""
+    defaults = {"layout": torch.strided, "device": _CPU, "pin_memory": False}
     return all(
-        name == "dtype" or value is None or (name in stays and value == stays[name])
+        name == "dtype" or value is None or (name in defaults and value == defaults[name])
         for name, value in kwargs.items()
     )

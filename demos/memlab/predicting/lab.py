@@ -1,10 +1,10 @@
-"""What a demo's `build(lab)` works with where nothing has memory."""
+"""The lab of a prediction: `build(lab)` runs on fake tensors."""
 
 from __future__ import annotations
 
 from contextlib import ExitStack
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
@@ -18,7 +18,10 @@ from memlab.training.model import Source
 
 
 class PredictedLab(Lab):
-    """What `build(lab)` works with on fake tensors; random weights stand for any."""
+    """A lab whose tensors are fake while it is entered; the weights are random ones, whatever the model.
+
+    A context manager. Calling its methods outside of it is an error.
+    """
 
     def __init__(self, setup: Setup, seed: int, source: Source, device: torch.device) -> None:
         super().__init__(setup, seed, replace(source, weights=None), device)
@@ -37,18 +40,19 @@ class PredictedLab(Lab):
     ) -> torch.nn.Module:
         """Return the base model with weights of type `dtype`, or four bits, as `Lab.load_model` does."""
         if quantization_config is not None:
-            self._admit_bitsandbytes()
+            self._enable_bitsandbytes()
         return super().load_model(dtype, quantization_config)
 
     def optimizer_8bit(self, model: torch.nn.Module) -> torch.optim.Optimizer:
         """Return bitsandbytes' AdamW with moments of one byte."""
-        self._admit_bitsandbytes()
-        optimizer: Any = super().optimizer_8bit(model)
-        optimizer._cpu_paged_warned = True  # it would say that a CPU has no pages: true, and not asked
+        self._enable_bitsandbytes()
+        optimizer = super().optimizer_8bit(model)
+        # Suppress its one-time warning that paged states need CUDA.
+        vars(optimizer)["_cpu_paged_warned"] = True
         return optimizer
 
     def offload_activations(self, model: torch.nn.Module) -> torch.nn.Module:
-        """Return the model with activations that wait elsewhere, as `Lab.offload_activations` does."""
+        """Return the model with activations off the device, as `Lab.offload_activations` does."""
         if not self.on_gpu:
             return super().offload_activations(model)
         self.offloads = True
@@ -59,6 +63,6 @@ class PredictedLab(Lab):
         """Whether the step is predicted for a GPU."""
         return self.setup.for_ == "cuda"
 
-    def _admit_bitsandbytes(self) -> None:
+    def _enable_bitsandbytes(self) -> None:
         assert self._mode is not None
         self._open.enter_context(fake_tensors.bitsandbytes(self._mode))

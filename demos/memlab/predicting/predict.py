@@ -1,9 +1,9 @@
-"""Predict a training step: the demos' own build and step, on tensors without memory, under the ledger.
+"""Predict a training step: the demos' own build and step, on fake tensors, under the ledger.
 
-Nothing is extrapolated and nothing is fitted: the same code that is measured runs operator by operator, and
-the ledger counts what it would have allocated. So a prediction for a CPU is what the ledger measures there,
-to the byte, for whatever runs at all. A model whose computation depends on the numbers cannot be run without
-them, and its record says so.
+Nothing is extrapolated and nothing is fitted: the code that is measured runs operator by operator, and the
+ledger counts what it would have allocated. So a prediction for a CPU equals what the ledger measures there,
+to the byte. A model whose computation depends on the values of tensors cannot be predicted, and its record
+says so.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ def _ignore_progress(stage: str, done: int, of: int) -> None:
 
 
 def predict(technique: str, config: PretrainedConfig | None, setup: Setup) -> record.Record:
-    """Predict one training step of `technique` on a model of this shape; `setup.model` names it.
+    """Predict one training step of `technique` on the model of `config`, which `setup.model` names.
 
-    Without a `config`, `setup.model` is looked up as `--model` is. Options that the technique lacks are left
-    out, and those that have defaults of their own take them. The record's status is `failed`, with a message
-    that says why, where the model cannot be run without its numbers. Raises UsageError.
+    Without a `config`, `setup.model` is resolved as `--model` is. Options that the technique lacks are
+    dropped, and unset ones take the technique's defaults. The record's status is `failed`, with a message
+    that says why, where the model's computation depends on the values of tensors. Raises UsageError.
     """
     demo = load(technique)
     setup = replace(demo.fit(setup), predict=True)
@@ -38,18 +38,18 @@ def predict(technique: str, config: PretrainedConfig | None, setup: Setup) -> re
 
 
 def predict_steps(technique: str, setups: Sequence[Setup]) -> list[record.Record]:
-    """Predict steps that differ in batch and length alone, on one model that is built once.
+    """Predict steps that differ only in batch and length, on one model that is built once.
 
-    Returns what `predict` returns for each, but for lengths that the model cannot read. Raises UsageError.
+    Returns what `predict` returns for each setup, leaving out lengths beyond the model's. Raises UsageError.
     """
-    with Steps(technique, setups) as steps:
-        return [steps.predict(setup) for setup in setups if steps.reads(setup.seq)]
+    with StepPredictor(technique, setups) as predictor:
+        return [predictor.predict(setup) for setup in setups if predictor.accepts_length(setup.seq)]
 
 
 def predict_all(
     demo: Demo, setup: Setup, *, seed: int, command: str, config: PretrainedConfig | None = None
 ) -> list[record.Record]:
-    """Return the prediction and, where ranks share the work, after it those of single ranks.
+    """Return the prediction and, under ZeRO, after it those of single ranks.
 
     Raises UsageError.
     """
@@ -61,28 +61,28 @@ def predict_all(
     return [run.measure(_ignore_progress)]
 
 
-class Steps:
-    """One technique on a model that is built once, for steps that differ in batch and length alone.
+class StepPredictor:
+    """Predicts one technique's steps that differ only in batch and length, on a model that is built once.
 
-    A context: between entering and leaving it, all tensors are fake. Raises UsageError.
+    A context manager: between entering and leaving it, all tensors are fake. Raises UsageError.
     """
 
     def __init__(self, technique: str, setups: Sequence[Setup]) -> None:
         self._demo = load(technique)
         shortest = min(setups, key=lambda setup: setup.seq)
-        self._run = _OpenRun(self._demo, self._fit(shortest), seed=0, command="")
+        self._run = _RunInOpenLab(self._demo, self._fit(shortest), seed=0, command="")
 
-    def __enter__(self) -> Steps:
+    def __enter__(self) -> StepPredictor:
         self._run.lab.__enter__()
         return self
 
     def __exit__(self, *error: object) -> None:
         self._run.lab.__exit__(*error)
 
-    def reads(self, tokens: int) -> bool:
-        """Whether the model reads so many tokens at once."""
-        longest = self._run.source.longest
-        return longest is None or tokens <= longest
+    def accepts_length(self, tokens: int) -> bool:
+        """Whether the model takes sequences of so many tokens."""
+        max_length = self._run.source.max_length
+        return max_length is None or tokens <= max_length
 
     def predict(self, setup: Setup) -> record.Record:
         """Return the record of a step with the batch and the length of `setup`."""
@@ -90,7 +90,7 @@ class Steps:
         run.lab.setup = self._fit(setup)
         run.command = self._demo.command(run.lab.setup)
         if run.optimizer is not None:
-            run.optimizer.zero_grad(set_to_none=True)  # a step that failed leaves gradients
+            run.optimizer.zero_grad(set_to_none=True)  # a failed step leaves gradients
         run.ledger = run.static = None
         run.allocator = {}
         return run.measure(_ignore_progress)
@@ -105,8 +105,8 @@ class Steps:
         return replace(self._demo.fit(setup), predict=True)
 
 
-class _OpenRun(PredictedRun):
-    """A run whose lab is open already, and stays so."""
+class _RunInOpenLab(PredictedRun):
+    """A run whose lab has been entered already, and is not left."""
 
     def _go(self, on_progress: OnProgress) -> None:
         self.doing = "predicting"

@@ -1,4 +1,4 @@
-"""One technique predicted: the demo's own build and step under the ledger, on tensors without memory."""
+"""Predict one technique in this process: the demo's own build and step on fake tensors, under the ledger."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from memlab.results import record
 from memlab.training import data
 from memlab.training.model import Source, find
 
-_NEEDS_NUMBERS = (
+_VALUE_DEPENDENT = (
     DataDependentOutputException,
     DynamicOutputShapeException,
     UnsupportedFakeTensorException,
@@ -34,17 +34,17 @@ _NEEDS_NUMBERS = (
 
 
 class _CudaTrainer(Trainer):
-    """The plain training step, logged as a CUDA device's."""
+    """The training step, logged as a CUDA device's."""
 
     def new_ledger(self) -> Ledger:
-        """Return a ledger that watches the model and the optimizer."""
+        """Return a `CudaLedger` that watches the model and the optimizer."""
         ledger = cuda_step.CudaLedger(self.lab.device.type)
         ledger.watch(self.model, self.optimizer, self.lab.is_base)
         return ledger
 
 
 class PredictedRun(Run):
-    """One technique predicted. Only the text is read, for its hash: no weights, no tokenizer, no GPU."""
+    """One technique predicted. The text is read for its hash; weights, tokenizer and GPU are not used."""
 
     mode = "predicted"
     lab_type = PredictedLab
@@ -76,7 +76,7 @@ class PredictedRun(Run):
         return None
 
     def _timeline(self) -> list[record.Instant]:
-        return []  # a step that does not run has no seconds
+        return []  # a step on fake tensors has no meaningful seconds
 
     def _go(self, on_progress: OnProgress) -> None:
         self.doing = "predicting"
@@ -85,11 +85,11 @@ class PredictedRun(Run):
             self._predict()
 
     def _ended_by(self, error: Exception) -> record.Record:
-        if isinstance(error, fake_tensors.UnseenKernelError):
+        if isinstance(error, fake_tensors.UnmodelledKernelError):
             return self.to_record("failed", f"cannot be predicted: {error}")
-        if not isinstance(error, _NEEDS_NUMBERS):
+        if not isinstance(error, _VALUE_DEPENDENT):
             return super()._ended_by(error)
-        # torch names the operator that asked, or says it in its first line.
+        # torch names the operator in `func`, or in the first line of the message.
         operator = str(getattr(error, "func", None) or error).strip().partition("\n")[0][:200]
         return self.to_record(
             "failed", f"cannot be predicted: it computes by its numbers, and has none ({operator})"
@@ -100,36 +100,36 @@ class PredictedRun(Run):
         if self.model is None or self.optimizer is None:
             self.model, self.optimizer = self.demo.build(lab)
             if lab.on_gpu:
-                cuda_step.choose_again(self.model)
+                cuda_step.patch_checkpoint_recompute(self.model)
         trainer_type = _CudaTrainer if lab.on_gpu else self.trainer_type
         trainer = trainer_type(lab, self.model, self.optimizer, self.demo.step)
         with cuda_step.CudaAutocast() if lab.on_gpu else nullcontext():
             if not self.optimizer.state:
-                _bring_optimizer_state(trainer)
+                _allocate_optimizer_state(trainer)
             own_batch = self.demo.batch
-            batch = batch_of(lab.setup) if own_batch is None else dict(own_batch(lab))
+            batch = placeholder_batch(lab.setup) if own_batch is None else dict(own_batch(lab))
             self.ledger = trainer.ledger_step(batch)
         self.static = self.ledger.alive().total
         if lab.on_gpu:
-            self._allocate(self.ledger)
+            self._replay_in_allocator(self.ledger)
 
-    def _allocate(self, ledger: Ledger) -> None:
-        """Ask the model of CUDA's allocator for what the ledger has logged."""
+    def _replay_in_allocator(self, ledger: Ledger) -> None:
+        """Replay the ledger's log in the model of CUDA's allocator, and keep its peaks in bytes."""
         assert self.optimizer is not None
         paged = cuda_step.paged_entries(ledger, self.optimizer)
         log = ledger.log()
         states = [(key, nbytes) for key, nbytes in log.before if key.kind == "optimizer" and key not in paged]
         others = [(key, nbytes) for key, nbytes in log.before if key.kind != "optimizer"]
-        done = cuda_allocator.run(replace(log, before=others), states=states)
+        allocator = cuda_allocator.run(replace(log, before=others), states=states)
         self.paged = sum(entry.nbytes for entry in paged)
         self.allocator = {
-            "peak": done.max_allocated + self.paged,
-            "reserved": done.max_reserved,
+            "peak": allocator.max_allocated + self.paged,
+            "reserved": allocator.max_reserved,
         }
 
 
-def _bring_optimizer_state(trainer: Trainer) -> None:
-    """Let the optimizer make its states, as it does in the first of all steps, whatever the gradients."""
+def _allocate_optimizer_state(trainer: Trainer) -> None:
+    """Make the optimizer allocate its states, as it does in its first step."""
     for parameter in trainer.model.parameters():
         if parameter.requires_grad:
             parameter.grad = torch.empty_like(parameter)
@@ -137,7 +137,7 @@ def _bring_optimizer_state(trainer: Trainer) -> None:
     trainer.optimizer.zero_grad(set_to_none=True)
 
 
-def batch_of(setup: Setup) -> data.Batch:
-    """Return a batch; what its tokens are does not matter."""
+def placeholder_batch(setup: Setup) -> data.Batch:
+    """Return a batch × seq batch of zeros: on fake tensors its values do not matter."""
     shape = (setup.batch, setup.seq)
     return {name: torch.zeros(shape, dtype=torch.int64) for name in ("input_ids", "labels")}

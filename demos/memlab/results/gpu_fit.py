@@ -156,8 +156,8 @@ def _largest_layer(model: str, weights: int) -> int:
     if path is None:
         raise ValueError(f"{model}: is none of the lab's shapes, so its layers are not known")
     config = json.loads(path.read_text(encoding="utf-8"))
-    width = config.get("hidden_size") or config["n_embd"]
-    blocks = config.get("num_hidden_layers") or config["n_layer"]
-    embedding = 2 * config["vocab_size"] * width
+    width: int = config.get("hidden_size") or config["n_embd"]
+    blocks: int = config.get("num_hidden_layers") or config["n_layer"]
+    embedding: int = 2 * config["vocab_size"] * width
     embeddings = embedding * (1 if config["tie_word_embeddings"] else 2)
     return max(embedding, -(-(weights - embeddings) // blocks))

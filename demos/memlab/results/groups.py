@@ -46,7 +46,7 @@ class Group:
 
     @property
     def ids(self) -> tuple[str, ...]:
-        return tuple(id for id, _ in self.runs.values())
+        return tuple(run_id for run_id, _ in self.runs.values())
 
     @property
     def technique(self) -> str:

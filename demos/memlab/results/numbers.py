@@ -70,7 +70,8 @@ def device_words(one: Record) -> str:
             f"Predicted ({one.device.name}), nothing was trained: bytes of live tensors. A GPU holds the "
             "same tensors, and adds its allocator's rounding and its kernels' workspace."
         )
+    kernel = f", {one.device.bf16_kernel}" if one.device.bf16_kernel else ""
     return (
-        f"Measured on a CPU ({one.device.name}): bytes of live tensors. A GPU holds the same tensors, and "
-        "adds its allocator's rounding and its kernels' workspace."
+        f"Measured on a CPU ({one.device.name}{kernel}): bytes of live tensors. A GPU holds the same "
+        "tensors, and adds its allocator's rounding and its kernels' workspace."
     )

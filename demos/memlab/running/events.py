@@ -44,7 +44,7 @@ def run_all(runs: Sequence[PlannedRun], folder: Path) -> list[record.Record]:
     records = []
     for number, run in enumerate(runs):
         with _sampled(number, tell) as seen:
-            results = start(run, seen)
+            results = start(run, seen, fresh=True)  # the memory of no other process is counted
         written = [str(one.write(folder)) for one in results]
         tell(run=number, status=results[0].status, message=results[0].message, wrote=written)
         records += results

@@ -61,9 +61,9 @@ def _measure(technique: str, work: str) -> tuple[Cost, Record]:
     """Run one command to its end; return its cost and the record of its last run."""
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, str(HOME / f"{technique}.py"), *WORKS[work], "--json", "--out", folder]
-        began = time.monotonic()
+        start = time.monotonic()
         done = subprocess.run(command, stdout=subprocess.PIPE, check=False)  # noqa: S603
-        seconds = time.monotonic() - began
+        seconds = time.monotonic() - start
     if done.returncode:
         raise SystemExit(f"{technique}.py {work}: ended with status {done.returncode}")
     records = [Record.model_validate(fields, strict=False) for fields in json.loads(done.stdout)]

@@ -16,51 +16,53 @@ from memlab.results.record import Record
 from memlab.sweeps import sweep
 
 WORK = "--batch 8 --seq 48 --steps 60 --warmup 1"
-LADDER = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2)
-RATES = LADDER[1:-1]
-"""The grid, and what lies beyond it on either side."""
+ALL_RATES = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2)
+RATES = ALL_RATES[1:-1]
+"""The grid of learning rates; `ALL_RATES` has one more on either side."""
 
 SEEDS = 3
-ARMS = (("lora", 16), ("pissa", 16), ("dora", 16), ("dora", 8))
-"""Technique and rank."""
+ADAPTERS = (("lora", 16), ("pissa", 16), ("dora", 16), ("dora", 8))
+"""Technique and rank of each compared adapter."""
 
 
 def grid(records: list[Record]) -> list[str]:
-    """Return every arm at every rate."""
-    return [_command(*arm, rate) for arm in ARMS for rate in RATES]
+    """Return a command for each adapter at each rate."""
+    return [_command(*adapter, rate) for adapter in ADAPTERS for rate in RATES]
 
 
 def beyond(records: list[Record]) -> list[str]:
-    """Return each arm whose best rate is the grid's first or last, at the next rate of the ladder."""
+    """Return a command for each adapter whose best rate is the grid's first or last, at the next rate."""
     commands = []
-    for arm in ARMS:
-        best = _best(records, *arm)
+    for adapter in ADAPTERS:
+        best = _best_rate(records, *adapter)
         if best == RATES[0]:
-            commands.append(_command(*arm, LADDER[0]))
+            commands.append(_command(*adapter, ALL_RATES[0]))
         elif best == RATES[-1]:
-            commands.append(_command(*arm, LADDER[-1]))
+            commands.append(_command(*adapter, ALL_RATES[-1]))
     return commands
 
 
 def finals(records: list[Record]) -> list[str]:
-    """Return every arm at the rate that left it the lowest held-out loss, with all seeds."""
-    best = {arm: _best(records, *arm) for arm in ARMS}
-    return [f"{_command(*arm, rate)} --seeds {SEEDS}" for arm, rate in best.items() if rate is not None]
+    """Return a command for each adapter at the rate with its lowest held-out loss, with all seeds."""
+    best = {adapter: _best_rate(records, *adapter) for adapter in ADAPTERS}
+    return [
+        f"{_command(*adapter, rate)} --seeds {SEEDS}" for adapter, rate in best.items() if rate is not None
+    ]
 
 
-def _best(records: list[Record], technique: str, rank: int) -> float | None:
-    """Return the rate of an arm with the lowest held-out loss at seed 0; None when none has one.
+def _best_rate(records: list[Record], technique: str, rank: int) -> float | None:
+    """Return an adapter's rate with the lowest held-out loss at seed 0; None if no record has one.
 
-    Of several works in the records, the one with most rates is the grid's.
+    Of records with different setups, those with the most rates are the grid's.
     """
-    works: dict[str, dict[float, float]] = {}
-    for one in records:
-        loss = one.learning.eval_loss_after if one.learning else None
-        if (one.technique, one.setup.rank, one.setup.seed) == (technique, rank, 0) and loss is not None:
-            work = repr(one.setup.model_dump(exclude={"lr"}))
-            works.setdefault(work, {})[one.setup.lr] = loss
-    tried = max(works.values(), key=len, default={})
-    return min(tried, key=lambda rate: tried[rate], default=None)
+    losses_by_setup: dict[str, dict[float, float]] = {}
+    for record in records:
+        setup, loss = record.setup, record.learning.eval_loss_after if record.learning else None
+        if (record.technique, setup.rank, setup.seed) == (technique, rank, 0) and loss is not None:
+            without_rate = repr(setup.model_dump(exclude={"lr"}))
+            losses_by_setup.setdefault(without_rate, {})[setup.lr] = loss
+    losses = max(losses_by_setup.values(), key=len, default={})
+    return min(losses, key=lambda rate: losses[rate], default=None)
 
 
 def _command(technique: str, rank: int, rate: float) -> str:

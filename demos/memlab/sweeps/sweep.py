@@ -1,19 +1,21 @@
-"""Run many demos in one go: every run a fresh process, every record kept, what is done not done again.
+"""Run many demos one after the other, each run in a fresh process; runs that have a record are skipped.
 
-A sweep plans the runs of each command line, leaves out those that are asked for twice (every technique wants
-the baseline) or that have their record already, and starts the others one after the other. So it may be
-stopped at any time: the same command goes on. A run that fails is recorded, and the rest is done.
+A sweep plans the runs of each command line, drops duplicates (every technique includes the baseline) and runs
+that have their record already, and starts the others in order. So it may be stopped at any time: the same
+command resumes it. A run that fails is recorded, and the rest is done.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import re
 import sys
 import time
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from memlab.options.command_line import parse
 from memlab.options.demo import load
@@ -26,6 +28,9 @@ from memlab.results.record import Record
 from memlab.running.plan import plan
 from memlab.running.process import PlannedRun, outcome, start
 from memlab.running.progress import RunProgress, lines_in_a_log
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
 
 Stage = Callable[[list[Record]], Sequence[str]]
 """Returns the commands to run, such as `lora.py --precision bf16`, given the records of the stages before."""
@@ -40,9 +45,11 @@ def main(about: str, name: str, *stages: Stage) -> NoReturn:
     on Ctrl-C.
     """
     arguments, shared = _parser(about, name).parse_known_args()
+    if arguments.publish:  # what is published must be the same twice
+        os.environ.setdefault("OMP_NUM_THREADS", "1")
     out = (arguments.out or HOME / "out" / name).resolve()
     try:
-        with _alone_in(out):
+        with _lock(out):
             failures = _run_stages(stages, shared, out)
             _show(out)
             if arguments.publish:
@@ -82,8 +89,11 @@ def _parser(about: str, name: str) -> argparse.ArgumentParser:
     return parser
 
 
-def _alone_in(out: Path) -> Any:
-    """Return a lock on the folder, held from here on. Raises UsageError when another sweep has it."""
+def _lock(out: Path) -> AbstractContextManager[object]:
+    """Return an acquired lock on the folder; leaving it releases the lock.
+
+    Raises UsageError when another sweep has it, or when the folder cannot be written.
+    """
     import filelock
 
     try:
@@ -97,13 +107,13 @@ def _alone_in(out: Path) -> Any:
         raise UsageError(f"--out {out}: cannot be written ({error.strerror}); choose another --out") from None
 
 
-# ---- what is to be run -----------------------------------------------------------------------------------
+# ---- planning --------------------------------------------------------------------------------------------
 
 
 def _plan(commands: Sequence[str], shared: Sequence[str], out: Path) -> tuple[list[PlannedRun], list[str]]:
-    """Return the runs that the commands ask for, each once, and what scripts refuse.
+    """Return the runs of the commands, each once, and a line for each script that refuses its options.
 
-    Raises UsageError when every script refuses: then it is the shared options that are wrong.
+    Raises UsageError when every script refuses: then the shared options are wrong.
     """
     runs: dict[tuple[str, int], PlannedRun] = {}
     refusals: list[str] = []
@@ -123,17 +133,17 @@ def _plan(commands: Sequence[str], shared: Sequence[str], out: Path) -> tuple[li
 
 
 def _identity(command: str, seed: int) -> tuple[str, int]:
-    """Return what tells one run from another: its command (for whatever number of seeds) and its seed."""
+    """Return what identifies a run: its command without the number of seeds, and its seed."""
     return re.sub(r" --seeds \d+", "", command), seed
 
 
 def _done(out: Path) -> dict[tuple[str, int], Record]:
-    """Return the folder's records by identity, as far as they are results of these versions."""
+    """Return the folder's records by identity: those of finished runs with the installed versions."""
     versions = provenance.versions()
     return {
-        _identity(one.origin.command, one.setup.seed): one
-        for one in read_folder(out)
-        if one.status in _DONE and one.setup.rank_index is None and one.origin.versions == versions
+        _identity(record.origin.command, record.setup.seed): record
+        for record in read_folder(out)
+        if record.status in _DONE and record.setup.rank_index is None and record.origin.versions == versions
     }
 
 
@@ -141,7 +151,7 @@ def _done(out: Path) -> dict[tuple[str, int], Record]:
 
 
 def _run_stages(stages: Sequence[Stage], shared: Sequence[str], out: Path) -> list[str]:
-    """Run what is missing; return a line for everything that failed."""
+    """Run what has no record yet; return a line for each run that failed and each script that refused."""
     failures: list[str] = []
     for stage in stages:
         planned, refusals = _plan(stage(read_folder(out)), shared, out)
@@ -156,7 +166,7 @@ def _run_stages(stages: Sequence[Stage], shared: Sequence[str], out: Path) -> li
 
 
 def _run_all(runs: Sequence[PlannedRun], out: Path) -> list[str]:
-    """Run one after the other; return a line for every run that failed."""
+    """Run all, one after the other; return a line for every run that failed."""
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
@@ -177,37 +187,37 @@ def _run_all(runs: Sequence[PlannedRun], out: Path) -> list[str]:
     return failures
 
 
-def _run(run: PlannedRun, which: str, out: Path, progress: Any, task: Any) -> list[str]:
-    """Run one, write its records and print a line; return the line again if it failed."""
-    what = f"{run.job.command.removeprefix('python demos/')}, seed {run.job.seed}"
-    progress.update(task, which=f"{which}: {what}", description="starting")
-    before, began = progress.tasks[0].completed, time.monotonic()
+def _run(run: PlannedRun, which: str, out: Path, progress: Progress, task: TaskID) -> list[str]:
+    """Run one, write its records and print a line; return that line if it failed."""
+    name = f"{run.job.command.removeprefix('python demos/')}, seed {run.job.seed}"
+    progress.update(task, which=f"{which}: {name}", description="starting")
+    completed_before, start_time = progress.tasks[0].completed, time.monotonic()
 
     state = RunProgress(run)
 
     def on_progress(message: dict[str, Any]) -> None:
         state.update(message)
-        progress.update(task, description=state.description, completed=before + state.done)
+        progress.update(task, description=state.description, completed=completed_before + state.done)
 
     try:
         with lines_in_a_log(lambda: f"{which}  {state.line()}"):
-            results = start(run, on_progress)
+            records = start(run, on_progress)
     except (UsageError, SystemExit) as error:
-        line = f"{what}: {error}"
+        line = f"{name}: {error}"
         failed = True
     else:
-        for one in results:
-            one.write(out)
-        result = results[0]
+        for record in records:
+            record.write(out)
+        result = records[0]
         peak = f", peak {in_bytes(result.memory.peak_bytes)}" if result.status == "ok" else ""
-        line = f"{what}: {outcome(result)}{peak} ({time.monotonic() - began:.0f} s)"
+        line = f"{name}: {outcome(result)}{peak} ({time.monotonic() - start_time:.0f} s)"
         failed = result.status == "failed"
-    progress.update(task, completed=before + run.total_work)
+    progress.update(task, completed=completed_before + run.total_work)
     progress.console.print(f"{which}  {line}", highlight=False, markup=False, soft_wrap=True)
     return [line] if failed else []
 
 
-# ---- afterwards ------------------------------------------------------------------------------------------
+# ---- the result ------------------------------------------------------------------------------------------
 
 
 def _show(out: Path) -> None:
@@ -221,8 +231,8 @@ def _show(out: Path) -> None:
 
 
 def _publish(out: Path) -> None:
-    """Copy every result to the folder of its device, and bring what is generated from them up to date."""
-    for one in read_folder(out):
-        if one.status in ("ok", "oom"):
-            one.write(results_folder(one.device, HOME))
+    """Copy every result to the folder of its device, and regenerate the READMEs from them."""
+    for record in read_folder(out):
+        if record.status in ("ok", "oom"):
+            record.write(results_folder(record.device, HOME))
     readme.regenerate(HOME)

@@ -1,1 +1,1 @@
-"""What is trained: the model, the text, and the parts that techniques share."""
+"""What is trained: the model, the data, and the parts that techniques share."""

@@ -289,7 +289,7 @@ def _holds(out: torch.Tensor, left: torch.Tensor, right: torch.Tensor, *others: 
 
 
 def _share_storage(a: torch.Tensor, b: torch.Tensor) -> bool:
-    return a.untyped_storage()._cdata == b.untyped_storage()._cdata
+    return bool(a.untyped_storage()._cdata == b.untyped_storage()._cdata)
 
 
 def _spans(left: torch.Tensor, right: torch.Tensor) -> list[Any]:

@@ -1,4 +1,4 @@
-"""What is worked out once per machine: files in the user's cache folder, checked before they are believed."""
+"""Folders in the user's cache that are computed once per machine, with checksums that every use verifies."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _SUMS = "SHA256SUMS"
 
 
 def root() -> Path:
-    """Return the lab's folder below the user's cache folder."""
+    """Return the lab's folder in the platform's cache folder of the user. It may not exist yet."""
     if sys.platform == "win32":
         base = os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local"
     elif sys.platform == "darwin":
@@ -25,39 +25,42 @@ def root() -> Path:
 
 
 def folder(name: str, fill: Callable[[Path], None]) -> Path:
-    """Return the cached folder `name`; let `fill` make its files if it is missing, incomplete or damaged.
+    """Return the cached folder `name`; `fill` writes its files if it is missing, incomplete or damaged.
 
-    Two processes may do so at once: each fills a folder of its own, and the first one to finish wins.
+    `fill` gets an empty folder, and may write files there but no folders. Safe under concurrent processes:
+    each fills a folder of its own, and the first to finish is kept. Raises OSError where the cache cannot be
+    written.
     """
     target = root() / name
-    if _whole(target):
+    if _is_intact(target):
         return target
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=".partial-") as partial:
-        made = Path(partial) / "made"
-        made.mkdir()
-        fill(made)
-        sums = [f"{sha256(path)}  {path.name}\n" for path in sorted(made.iterdir())]
-        (made / _SUMS).write_text("".join(sums), encoding="utf-8")
-        _put(made, target)
+        filled = Path(partial) / "filled"
+        filled.mkdir()
+        fill(filled)
+        sums = [f"{sha256(path)}  {path.name}\n" for path in sorted(filled.iterdir())]
+        (filled / _SUMS).write_text("".join(sums), encoding="utf-8")
+        _install(filled, target)
     return target
 
 
-def _put(made: Path, target: Path) -> None:
-    """Move a folder to where nothing is, or something damaged. A whole one is left alone."""
+def _install(filled: Path, target: Path) -> None:
+    """Move `filled` to `target`, in place of nothing or of a damaged folder. An intact one is left alone."""
     try:
-        made.rename(target)
+        filled.rename(target)
         return
     except OSError:
-        if _whole(target):
+        if _is_intact(target):
             return
-    # Others may do the same: whoever moves the damaged folder aside deletes what it has moved, and no more.
+    # Concurrent processes may do the same: each deletes only the damaged folder that it has itself moved
+    # aside.
     with suppress(FileNotFoundError):
-        target.rename(made.with_name("damaged"))
+        target.rename(filled.with_name("damaged"))
     try:
-        made.rename(target)
+        filled.rename(target)
     except OSError:
-        if not _whole(target):
+        if not _is_intact(target):
             raise
 
 
@@ -67,9 +70,12 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _whole(target: Path) -> bool:
+def _is_intact(target: Path) -> bool:
+    """Whether the folder has its list of checksums and every file in it matches."""
     try:
         lines = (target / _SUMS).read_text(encoding="utf-8").splitlines()
-        return all(sha256(target / name) == sum_ for sum_, name in (line.split("  ", 1) for line in lines))
+        return all(
+            sha256(target / name) == checksum for checksum, name in (line.split("  ", 1) for line in lines)
+        )
     except (OSError, ValueError):
         return False

@@ -1,8 +1,8 @@
-"""A loss that never holds the logits of the whole batch: cross-entropy over a few tokens at a time.
+"""Chunked cross-entropy: the loss over a few tokens at a time, without the whole batch's logits.
 
-The logits are the widest tensor of a small model: batch × seq × vocabulary, in bf16, then in fp32, then as a
-gradient. Here each chunk of tokens goes through the output head and the loss on its own and keeps nothing;
-the backward pass computes its logits again. Every token enters the same sum, in another order.
+The logits are the largest tensor of a small model: batch × seq × vocabulary, in bf16, then in fp32, then as a
+gradient. Here each chunk of tokens passes through the output head and the loss under activation
+checkpointing; the backward pass recomputes its logits. The sum is over the same tokens, in another order.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ TOKENS = 256
 
 
 class ChunkedLoss(torch.nn.Module):
-    """A causal language model (or PEFT's wrapping of one) that gives its mean loss and no logits."""
+    """Wraps a causal language model (or a PEFT model of one); its output has the mean loss and no logits."""
 
     def __init__(self, model: torch.nn.Module) -> None:
         super().__init__()
         self.model = model
 
     def forward(self, input_ids: torch.Tensor, labels: torch.Tensor) -> CausalLMOutput:
-        """Return the mean loss in nats per predicted token; both arguments are batch × seq."""
+        """Return the mean loss in nats per predicted token; both arguments are batch × seq of int64."""
         model: Any = self.model
         causal = model.get_base_model() if hasattr(model, "get_base_model") else model
         hidden = causal.base_model(input_ids=input_ids).last_hidden_state.flatten(0, 1)
@@ -41,4 +41,5 @@ class ChunkedLoss(torch.nn.Module):
 
 
 def _summed_loss(head: torch.nn.Module, hidden: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    """Return the sum of the losses of a chunk; `hidden` is tokens × width, `targets` has one id per token."""
     return cross_entropy(head(hidden).float(), targets, ignore_index=IGNORED, reduction="sum")

@@ -1,8 +1,7 @@
-"""Real text without a download: the functions of Python's standard library, and what each says it does.
+"""The training data: by default the functions of Python's standard library, which need no download.
 
-Training teaches the model to continue `def name(arguments):` with the first line of the function's docstring.
-Whole modules are held out for evaluation. Sequences are packed to exactly `seq` tokens, so no token is
-padding.
+The model learns to continue `def name(arguments):` with the first line of the function's docstring. Whole
+modules are held out for evaluation. Sequences are packed to exactly `seq` tokens, so no token is padding.
 """
 
 from __future__ import annotations
@@ -32,23 +31,25 @@ _NOT_LIBRARY = {"site-packages", "dist-packages", "test", "tests", "idle_test", 
 
 @dataclass(frozen=True)
 class Pair:
-    """One example: what is shown, what is to be said, and the module it comes from."""
+    """One example. Only the answer's tokens have labels."""
 
     prompt: str
     answer: str
     group: str
+    """What is held out as a whole: the standard library's module, or the row of a data set."""
 
 
 @dataclass(frozen=True)
-class Text:
-    """All pairs, split by group into training and held-out ones, and the hash of everything in them."""
+class Dataset:
+    """All pairs, split by group into training and held-out ones."""
 
     train: tuple[Pair, ...]
     held_out: tuple[Pair, ...]
     sha256: str
+    """Of all pairs in their order, as JSON; the record's `data_sha256`."""
 
 
-def split(pairs: Iterable[Pair]) -> Text:
+def split(pairs: Iterable[Pair]) -> Dataset:
     """Hold out about a tenth of the groups, always the same. Raises ValueError when a side stays empty."""
     pairs = tuple(pairs)
     train = tuple(pair for pair in pairs if not _is_held_out(pair.group))
@@ -56,15 +57,15 @@ def split(pairs: Iterable[Pair]) -> Text:
     if not train or not held_out:
         raise ValueError("too few groups to hold some out")
     content = json.dumps([astuple(pair) for pair in pairs], ensure_ascii=False)
-    return Text(train, held_out, hashlib.sha256(content.encode()).hexdigest())
+    return Dataset(train, held_out, hashlib.sha256(content.encode()).hexdigest())
 
 
 def _is_held_out(group: str) -> bool:
     return hashlib.sha256(group.encode()).digest()[0] % 10 == 0
 
 
-def load(name: str) -> Text:
-    """Return the text that `--dataset` names. Raises UsageError for a data set that cannot be had or used."""
+def load(name: str) -> Dataset:
+    """Return the data that `--dataset` names. Raises UsageError if it cannot be loaded or used."""
     return split(docstrings() if name == DOCSTRINGS else _from_hub(name))
 
 
@@ -72,15 +73,14 @@ def load(name: str) -> Text:
 
 
 def docstrings(library: Path | None = None) -> list[Pair]:
-    """Collect function → first docstring line from the standard library, the modules in alphabetical order.
+    """Return a pair for each function with a docstring in the standard library, in the order of paths.
 
-    Reading the running interpreter's library takes seconds, so that is cached; a given `library` is read
-    anew.
+    Parsing the running interpreter's library takes seconds, so it is cached; a given `library` is not.
     """
     if library is not None:
         return list(_collect(library))
     library = Path(sysconfig.get_paths()["stdlib"])
-    # An update of the interpreter touches the library's folder, and so gets a new entry.
+    # Updating the interpreter changes the folder's modification time, and so the cache key.
     stamp = hashlib.sha256(f"{library} {sys.version} {library.stat().st_mtime_ns}".encode()).hexdigest()
 
     def fill(folder: Path) -> None:
@@ -118,7 +118,7 @@ def _from_hub(name: str) -> list[Pair]:
 
     try:
         rows = datasets.load_dataset(name, split="train")
-    except Exception as error:  # the library raises a dozen types, some its own, some requests' or fsspec's
+    except Exception as error:  # `datasets` raises its own types, requests' and fsspec's
         reason = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
         raise UsageError(
             f"--dataset {name}: cannot be loaded ({reason}); check the name or the network"
@@ -127,7 +127,7 @@ def _from_hub(name: str) -> list[Pair]:
 
 
 def pairs_of_rows(name: str, rows: Iterable[dict[str, Any]]) -> list[Pair]:
-    """Turn a data set's rows into pairs; every row is its own group. Raises UsageError on unknown columns."""
+    """Return a pair for each row, which is a group of its own. Raises UsageError on unknown columns."""
     pairs = []
     for index, row in enumerate(rows):
         for prompt, answer in (("instruction", "output"), ("prompt", "completion"), ("question", "answer")):
@@ -147,25 +147,30 @@ def pairs_of_rows(name: str, rows: Iterable[dict[str, Any]]) -> list[Pair]:
 # ---- batches ---------------------------------------------------------------------------------------------
 
 Tokenize = Callable[[str], list[int]]
+"""From a text to its token ids."""
 Batch = dict[str, torch.Tensor]
 """`input_ids` and `labels`, both [batch, seq] of int64."""
-Row = tuple[list[int], list[int]]
+PackedSequence = tuple[list[int], list[int]]
+"""Token ids and labels, `seq` of each."""
 
 
 def training_batches(
-    text: Text, tokenize: Tokenize, end: int, *, batch: int, seq: int, n: int, seed: int
+    text: Dataset, tokenize: Tokenize, end: int, *, batch: int, seq: int, n: int, seed: int
 ) -> list[Batch]:
-    """Return `n` batches. Equal arguments give equal batches, on every device and for every technique."""
-    rows = _pack(_shuffled_forever(text.train, seed), tokenize, end, seq)
-    return [_stack(list(islice(rows, batch))) for _ in range(n)]
+    """Return `n` batches of batch × seq tokens. `end` is the token id that ends an answer.
+
+    Equal arguments give equal batches, on every device and for every technique.
+    """
+    sequences = _pack(_shuffled_forever(text.train, seed), tokenize, end, seq)
+    return [_stack(list(islice(sequences, batch))) for _ in range(n)]
 
 
 def held_out_batches(
-    text: Text, tokenize: Tokenize, end: int, *, batch: int, seq: int, n: int
+    text: Dataset, tokenize: Tokenize, end: int, *, batch: int, seq: int, n: int
 ) -> list[Batch]:
-    """Return `n` held-out sequences in batches, the same ones whatever the seed and the technique."""
-    rows = list(islice(_pack(_shuffled_forever(text.held_out, 0), tokenize, end, seq), n))
-    return [_stack(rows[i : i + batch]) for i in range(0, len(rows), batch)]
+    """Return `n` held-out sequences in batches of at most batch × seq, equal for all seeds and techniques."""
+    sequences = list(islice(_pack(_shuffled_forever(text.held_out, 0), tokenize, end, seq), n))
+    return [_stack(sequences[i : i + batch]) for i in range(0, len(sequences), batch)]
 
 
 def _shuffled_forever(pairs: tuple[Pair, ...], seed: int) -> Iterator[Pair]:
@@ -173,10 +178,10 @@ def _shuffled_forever(pairs: tuple[Pair, ...], seed: int) -> Iterator[Pair]:
         yield from random.Random(f"{seed} {epoch}").sample(pairs, len(pairs))
 
 
-def _pack(pairs: Iterator[Pair], tokenize: Tokenize, end: int, seq: int) -> Iterator[Row]:
-    """Yield rows of exactly `seq` tokens and their labels, cut from the endless stream of pairs.
+def _pack(pairs: Iterator[Pair], tokenize: Tokenize, end: int, seq: int) -> Iterator[PackedSequence]:
+    """Yield sequences of exactly `seq` tokens with labels, cut from the endless stream of pairs.
 
-    The first label of a row is never predicted; every row has another one.
+    The first label of a sequence is never predicted; every sequence has at least one other.
     """
     ids: list[int] = []
     labels: list[int] = []
@@ -185,15 +190,15 @@ def _pack(pairs: Iterator[Pair], tokenize: Tokenize, end: int, seq: int) -> Iter
         ids += prompt + answer
         labels += [IGNORED] * len(prompt) + answer
         while len(ids) >= seq:
-            # A row cut out of one long prompt asks for nothing, and the mean of no losses is not a number.
+            # A sequence cut out of one long prompt has no labels, and the mean of no losses is NaN.
             if any(label != IGNORED for label in labels[1:seq]):
                 yield ids[:seq], labels[:seq]
             ids, labels = ids[seq:], labels[seq:]
     raise AssertionError("the stream of pairs never ends")
 
 
-def _stack(rows: list[Row]) -> Batch:
+def _stack(sequences: list[PackedSequence]) -> Batch:
     return {
-        "input_ids": torch.tensor([ids for ids, _ in rows]),
-        "labels": torch.tensor([labels for _, labels in rows]),
+        "input_ids": torch.tensor([ids for ids, _ in sequences]),
+        "labels": torch.tensor([labels for _, labels in sequences]),
     }

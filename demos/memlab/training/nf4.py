@@ -1,4 +1,4 @@
-"""Store a model's frozen weights in four bits, with bitsandbytes."""
+"""Quantize a model's linear layers to NF4 (four bits a weight), with bitsandbytes."""
 
 from __future__ import annotations
 
@@ -11,11 +11,13 @@ from transformers.pytorch_utils import Conv1D
 
 
 def quantize(model: Any, config: BitsAndBytesConfig) -> None:
-    """Replace each linear layer but the output head by a frozen one with weights of four bits, in place.
+    """Replace each linear layer but the output head by a frozen one with 4-bit weights, in place.
 
-    The result is what `from_pretrained(..., quantization_config=config)` gives, for models of any origin.
-    Layer by layer, so that hardly more than the model itself is ever held. Raises ValueError for a model
-    without linear layers.
+    The result equals that of `from_pretrained(..., quantization_config=config)`, also for models that were
+    not loaded from files. Layer by layer, so that the peak is little more than the model. Raises ValueError
+    for a model without linear layers.
+
+    Dettmers et al., "QLoRA: Efficient Finetuning of Quantized LLMs", arXiv 2305.14314, section 3.
     """
     head = model.get_output_embeddings()
     linears = {
@@ -26,12 +28,12 @@ def quantize(model: Any, config: BitsAndBytesConfig) -> None:
     if not linears:
         raise ValueError("the model has no linear layers to quantize")
     for name in list(linears):
-        model.set_submodule(name, _four_bits(linears.pop(name), config))
-    model.is_loaded_in_4bit = True  # by this PEFT knows that its adapters stand beside four bits
+        model.set_submodule(name, _to_4bit(linears.pop(name), config))
+    model.is_loaded_in_4bit = True  # PEFT chooses its 4-bit adapter layers by this
 
 
-def _four_bits(linear: torch.nn.Linear | Conv1D, config: BitsAndBytesConfig) -> Linear4bit:
-    # GPT-2's linear layers, which transformers calls Conv1D, have their weights the other way round.
+def _to_4bit(linear: torch.nn.Linear | Conv1D, config: BitsAndBytesConfig) -> Linear4bit:
+    # GPT-2's linear layers, transformers' Conv1D, store their weights transposed.
     full = linear.weight.data.T.contiguous() if isinstance(linear, Conv1D) else linear.weight.data
     outs, ins = full.shape
     storage: dict[str, Any] = {
@@ -48,8 +50,8 @@ def _four_bits(linear: torch.nn.Linear | Conv1D, config: BitsAndBytesConfig) -> 
         **storage,
     )
     weight: Any = Params4bit(full, requires_grad=False, module=layer, **storage)
-    layer.weight = weight.to(linear.weight.device)  # moving it is what quantizes it
+    layer.weight = weight.to(linear.weight.device)  # `to` quantizes
     layer.bias = linear.bias
-    # On some CPUs the first evaluation would repack the weights for a kernel that passes no gradient on.
+    # On some CPUs the first evaluation would repack the weights for a kernel without a backward pass.
     layer.support_avx512bf16_for_cpu = False
     return layer

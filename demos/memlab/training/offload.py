@@ -1,7 +1,7 @@
-"""Activations that wait for the backward pass in the host's memory.
+"""Offload activations to the host's memory between forward and backward pass.
 
 `torch.autograd.graph.save_on_cpu` moves everything that autograd saves. That includes frozen weights, which
-would then be copied out and back in every step without freeing a byte; here they stay where they are.
+would be copied out and back in every step without freeing a byte; here they stay on the device.
 """
 
 from __future__ import annotations
@@ -12,12 +12,14 @@ import torch
 from torch.autograd.graph import saved_tensors_hooks
 
 Packed = tuple[torch.device | None, torch.Tensor]
+"""The device that a saved tensor returns to, or None if it was not moved, and the tensor."""
 
 
 class OffloadedActivations(torch.nn.Module):
-    """A model whose forward pass saves activations in pinned host memory.
+    """Wraps a model; its forward pass saves activations in pinned host memory.
 
-    What is predicted has no host, and meta tensors stand for the host's: `predicted` says so.
+    With `predicted`, offloaded tensors are meta tensors: on fake CPU tensors, host memory must not be
+    counted.
     """
 
     def __init__(self, model: torch.nn.Module, *, predicted: bool = False) -> None:
@@ -27,10 +29,10 @@ class OffloadedActivations(torch.nn.Module):
 
     def forward(self, **batch: torch.Tensor) -> Any:
         """Return what the model returns."""
-        stay = {parameter.untyped_storage()._cdata for parameter in self.model.parameters()}
+        parameters = {parameter.untyped_storage()._cdata for parameter in self.model.parameters()}
 
         def pack(tensor: torch.Tensor) -> Packed:
-            if tensor.untyped_storage()._cdata in stay:
+            if tensor.untyped_storage()._cdata in parameters:
                 return None, tensor
             host = torch.empty_like(tensor, **self._host)
             return tensor.device, host.copy_(tensor)

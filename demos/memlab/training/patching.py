@@ -1,4 +1,4 @@
-"""Change what a library holds, or the environment, for as long as a block lasts."""
+"""Patch an attribute, or set environment variables, inside a `with` block."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 @contextmanager
 def replaced(owner: Any, name: str, value: Any) -> Iterator[None]:
-    """Let an attribute have another value inside the block; one that is not there stays away."""
+    """Set `owner.name` to `value` inside the block, then restore it; a missing attribute is not added."""
     if not hasattr(owner, name):  # another version of the library, or one without the C functions
         yield
         return
@@ -24,7 +24,7 @@ def replaced(owner: Any, name: str, value: Any) -> Iterator[None]:
 
 @contextmanager
 def environment(**values: str) -> Iterator[None]:
-    """Set environment variables inside the block."""
+    """Set environment variables inside the block, and restore them."""
     before = {name: os.environ.get(name) for name in values}
     os.environ.update(values)
     try:

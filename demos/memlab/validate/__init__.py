@@ -1,1 +1,1 @@
-"""Predictions beside measurements, on configurations that nobody chose."""
+"""Compare predictions with measurements, on randomly drawn configurations."""

@@ -22,7 +22,7 @@ from memlab.results import accuracy, provenance
 from memlab.results.accuracy import Row, Validation
 from memlab.results.files import HOME, results_folder
 from memlab.results.numbers import in_bytes
-from memlab.training import quiet
+from memlab.training import library_logs
 from memlab.validate import draw
 
 
@@ -40,11 +40,11 @@ def main() -> None:
     parser.add_argument(
         "--seed", type=_seed, default=0, metavar="N", help="of the draw, from 0 up (default: %(default)s)"
     )
-    where = parser.add_mutually_exclusive_group()
-    where.add_argument(
+    destination = parser.add_mutually_exclusive_group()
+    destination.add_argument(
         "--out", type=Path, metavar="DIR", help="for the result (default: demos/out/validation)"
     )
-    where.add_argument(
+    destination.add_argument(
         "--publish",
         action="store_true",
         help="write it to demos/results/validation/ instead, and bring the README's table up to date",
@@ -75,16 +75,16 @@ def _seed(text: str) -> int:
 
 
 def misses(result: Validation) -> list[str]:
-    """Return a line for each bound that the predictions do not keep, and for each row without figures."""
-    found = [
+    """Return a line for each bound that is exceeded, and for each row that failed or was refused."""
+    lines = [
         f"{row.name}, {row.family}: {row.status}: {row.message}" for row in result.rows if row.status != "ok"
     ]
-    short = accuracy.summary(result.rows)
-    if short is not None and short.median > accuracy.MEDIAN:
-        found.append(f"the median error is {short.median:.2%}, and {accuracy.MEDIAN:.0%} is the bound")
-    if short is not None and abs(short.worst) > accuracy.WORST:
-        found.append(f"the worst error is {short.worst:+.2%}, and {accuracy.WORST:.0%} is the bound")
-    return found
+    summary = accuracy.summary(result.rows)
+    if summary is not None and summary.median > accuracy.MEDIAN:
+        lines.append(f"the median error is {summary.median:.2%}, and {accuracy.MEDIAN:.0%} is the bound")
+    if summary is not None and abs(summary.worst) > accuracy.WORST:
+        lines.append(f"the worst error is {summary.worst:+.2%}, and {accuracy.WORST:.0%} is the bound")
+    return lines
 
 
 def _show(result: Validation) -> None:
@@ -97,39 +97,39 @@ def _show(result: Validation) -> None:
     console.print(Markdown(accuracy_tables.markdown(result)))
 
 
-# ---- one after the other ---------------------------------------------------------------------------------
+# ---- measuring -------------------------------------------------------------------------------------------
 
 
 def _validate(seed: int) -> Validation:
-    os.environ["KINETO_LOG_LEVEL"] = "6"  # above all there are: the profiler has lines to say each time
+    os.environ["KINETO_LOG_LEVEL"] = "6"  # above every level: the profiler logs a few lines each time
     import torch
 
     from memlab.measuring import hardware
     from memlab.validate.weigh import weigh
 
-    torch.set_num_threads(1)  # small models gain nothing from more, and some kernels hold a buffer for each
-    quiet.libraries()
-    plan, begun = draw.draw(seed), time.monotonic()
+    torch.set_num_threads(1)  # more do not speed small models up, and some kernels hold a buffer for each
+    library_logs.silence()
+    configurations, start = draw.draw(seed), time.monotonic()
     rows = []
-    for number, one in enumerate(plan, 1):
-        row = weigh(one)
+    for number, configuration in enumerate(configurations, 1):
+        row = weigh(configuration)
         rows.append(row)
-        print(f"{number:>3} of {len(plan)}  {_line(row)}", flush=True)
+        print(f"{number:>3} of {len(configurations)}  {_line(row)}", flush=True)
     command = shlex.join(["python", "-m", "memlab.validate", "--seed", str(seed)])
-    where = provenance.of_run(command)
-    versions = where.versions | {"accelerate": importlib.metadata.version("accelerate")}
+    origin = provenance.of_run(command)
+    versions = origin.versions | {"accelerate": importlib.metadata.version("accelerate")}
     return Validation(
         seed=seed,
         device=hardware.describe(torch.device("cpu")),
-        seconds=round(time.monotonic() - begun, 1),
-        origin=where.model_copy(update={"versions": versions}),
+        seconds=round(time.monotonic() - start, 1),
+        origin=origin.model_copy(update={"versions": versions}),
         rows=rows,
     )
 
 
 def _line(row: Row) -> str:
-    what = f"{row.name} {row.precision}, {row.family}, batch {row.batch} × {row.seq}"
+    name = f"{row.name} {row.precision}, {row.family}, batch {row.batch} × {row.seq}"
     if row.status != "ok":
-        return f"{what}: {row.status}: {row.message}"
-    line = f"{what}: {in_bytes(row.measured_bytes)}, predicted {row.off_bytes:+,} B off the ledger"
+        return f"{name}: {row.status}: {row.message}"
+    line = f"{name}: {in_bytes(row.measured_bytes)}, predicted {row.off_bytes:+,} B off the ledger"
     return line if row.profiler_bytes is None else f"{line}, {row.error():+.3%} off the profiler"

@@ -1,7 +1,7 @@
-"""Draw configurations that nobody chose: every family and every technique, in sizes of a seeded generator.
+"""Draw random configurations from a seed: every model family and every technique, in random sizes.
 
-Small enough for a few seconds each on one core of a CPU, and yet with batches long enough for activations and
-logits to count. No torch.
+Each takes a few seconds on one core of a CPU, and has batches large enough for activations and logits to
+matter. Loads no torch.
 """
 
 from __future__ import annotations
@@ -15,12 +15,13 @@ from memlab.results.record import STEPS, Step
 from memlab.results.techniques import ALL, FULL_FIRST
 
 Config = dict[str, Any]
+"""The fields of a config.json."""
 _PRECISIONS: tuple[Literal["mixed", "bf16"], ...] = ("mixed", "bf16")
 
 
 @dataclass(frozen=True)
-class Arm:
-    """A technique in one of its kinds."""
+class TechniqueVariant:
+    """A technique with the options that make it another run: precision, the stack's step, ZeRO's stage."""
 
     technique: str
     precision: Literal["mixed", "bf16"]
@@ -28,91 +29,107 @@ class Arm:
     stage: int | None = None
 
 
-ARMS = (
-    *(Arm(one.name, precision) for one in FULL_FIRST for precision in _PRECISIONS),
+VARIANTS = (
+    *(TechniqueVariant(one.name, precision) for one in FULL_FIRST for precision in _PRECISIONS),
     # Activations on a CPU are in the host's memory already: there is nothing to offload.
-    *(Arm(one.name, "bf16", step) for one in ALL if one.stacked for step in STEPS if step != "offload"),
+    *(
+        TechniqueVariant(one.name, "bf16", step)
+        for one in ALL
+        if one.stacked
+        for step in STEPS
+        if step != "offload"
+    ),
 )
-"""What a single process does."""
+"""The variants of a single process: all but ZeRO."""
 
 PER_FAMILY = 6
+"""Variants drawn for each family."""
 STAGES = (0, 1, 2, 3)
+"""ZeRO's stages, each drawn once, with `RANKS` ranks."""
 RANKS = 2
 
 
 @dataclass(frozen=True)
-class Drawn:
-    """One configuration. `config` is a config.json."""
+class DrawnConfiguration:
+    """One run to measure and to predict."""
 
     family: str
+    """transformers' `model_type`."""
     config: Config
-    arm: Arm
+    variant: TechniqueVariant
     batch: int
+    """Sequences a step, of `seq` tokens each."""
     seq: int
     rank: int
+    """Of the adapters, where the technique has any."""
 
 
-def draw(seed: int) -> list[Drawn]:
-    """Return the configurations of a seed, the same ones everywhere.
+def draw(seed: int) -> list[DrawnConfiguration]:
+    """Return the configurations of a seed, the same ones on every machine.
 
-    Each family meets `PER_FAMILY` arms, each arm as many families as any other, give or take one. Then come
-    ZeRO's stages, which start processes of their own, with one family each.
+    Each family gets `PER_FAMILY` variants; the counts of families per variant differ by at most one. Then
+    come ZeRO's stages, which start processes of their own, with one family each.
     """
-    chance = random.Random(seed)
+    rng = random.Random(seed)
     names = list(FAMILIES)
-    arms: list[Arm] = []
-    while len(arms) < PER_FAMILY * len(names):
-        arms += chance.sample(ARMS, len(ARMS))
-    plan = [name for _ in range(PER_FAMILY) for name in chance.sample(names, len(names))]
-    sharded = [Arm(one.name, "mixed", stage=stage) for one in ALL if one.sharded for stage in STAGES]
-    plan += chance.sample(names, len(sharded))
-    arms = [*arms[: PER_FAMILY * len(names)], *sharded]
-    return [_draw(chance, family, arm) for family, arm in zip(plan, arms, strict=True)]
+    variants: list[TechniqueVariant] = []
+    while len(variants) < PER_FAMILY * len(names):
+        variants += rng.sample(VARIANTS, len(VARIANTS))
+    families = [name for _ in range(PER_FAMILY) for name in rng.sample(names, len(names))]
+    sharded = [
+        TechniqueVariant(technique.name, "mixed", stage=stage)
+        for technique in ALL
+        if technique.sharded
+        for stage in STAGES
+    ]
+    families += rng.sample(names, len(sharded))
+    variants = [*variants[: PER_FAMILY * len(names)], *sharded]
+    return [_draw(rng, family, variant) for family, variant in zip(families, variants, strict=True)]
 
 
-def _draw(chance: random.Random, family: str, arm: Arm) -> Drawn:
-    config = {"model_type": family} | FAMILIES[family](chance)
-    batch = chance.randint(1, 6)
-    seq = chance.randint(40, max(64, 1200 // batch))
-    return Drawn(family, config, arm, batch, seq, rank=chance.randint(2, 32))
+def _draw(rng: random.Random, family: str, variant: TechniqueVariant) -> DrawnConfiguration:
+    config = {"model_type": family} | FAMILIES[family](rng)
+    batch = rng.randint(1, 6)
+    seq = rng.randint(40, max(64, 1200 // batch))
+    return DrawnConfiguration(family, config, variant, batch, seq, rank=rng.randint(2, 32))
 
 
 # ---- families --------------------------------------------------------------------------------------------
 
 
-def _decoder(chance: random.Random) -> Config:
-    """Return what nearly every configuration has."""
-    heads, width = chance.randint(2, 8), 8 * chance.randint(2, 8)
+def _decoder(rng: random.Random) -> Config:
+    """Return the fields that nearly every family's config.json has."""
+    heads, width = rng.randint(2, 8), 8 * rng.randint(2, 8)
     hidden = heads * width
     return {
-        "vocab_size": chance.randint(300, 12000),
+        "vocab_size": rng.randint(300, 12000),
         "hidden_size": hidden,
-        "intermediate_size": 8 * chance.randint(hidden // 8, hidden // 2),
-        "num_hidden_layers": chance.randint(2, 5),
+        "intermediate_size": 8 * rng.randint(hidden // 8, hidden // 2),
+        "num_hidden_layers": rng.randint(2, 5),
         "num_attention_heads": heads,
         "max_position_embeddings": 2048,
-        "tie_word_embeddings": chance.random() < 0.5,
+        "tie_word_embeddings": rng.random() < 0.5,
     }
 
 
-def _grouped(chance: random.Random) -> Config:
-    config = _decoder(chance)
+def _grouped(rng: random.Random) -> Config:
+    config = _decoder(rng)
     heads = config["num_attention_heads"]
-    shared = [n for n in range(1, heads + 1) if heads % n == 0]
-    return config | {"num_key_value_heads": chance.choice(shared)}
+    divisors = [n for n in range(1, heads + 1) if heads % n == 0]
+    return config | {"num_key_value_heads": rng.choice(divisors)}
 
 
-def _wide_heads(chance: random.Random) -> Config:
-    """Heads that together are not as wide as the hidden state."""
-    return _grouped(chance) | {"head_dim": 8 * chance.randint(2, 10)}
+def _wide_heads(rng: random.Random) -> Config:
+    """Return a configuration whose heads' total width is not the hidden size."""
+    return _grouped(rng) | {"head_dim": 8 * rng.randint(2, 10)}
 
 
-def _windowed(chance: random.Random) -> Config:
-    return _wide_heads(chance) | {"sliding_window": chance.randint(16, 512)}
+def _windowed(rng: random.Random) -> Config:
+    return _wide_heads(rng) | {"sliding_window": rng.randint(16, 512)}
 
 
-def _gpt2(chance: random.Random) -> Config:
-    config = _decoder(chance)
+def _gpt2(rng: random.Random) -> Config:
+    config = _decoder(rng)
     return {
         "vocab_size": config["vocab_size"],
         "n_embd": config["hidden_size"],
@@ -124,14 +141,14 @@ def _gpt2(chance: random.Random) -> Config:
     }
 
 
-def _opt(chance: random.Random) -> Config:
-    config = _decoder(chance)
+def _opt(rng: random.Random) -> Config:
+    config = _decoder(rng)
     config["ffn_dim"] = config.pop("intermediate_size")
     return config | {"word_embed_proj_dim": config["hidden_size"]}
 
 
-def _phi3(chance: random.Random) -> Config:
-    return _grouped(chance) | {"pad_token_id": 0}  # its usual one lies beyond a small vocabulary
+def _phi3(rng: random.Random) -> Config:
+    return _grouped(rng) | {"pad_token_id": 0}  # the default lies beyond a small vocabulary
 
 
 FAMILIES: dict[str, Callable[[random.Random], Config]] = {

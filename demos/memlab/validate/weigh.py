@@ -1,4 +1,4 @@
-"""Weigh one drawn configuration: by the ledger, by the profiler, by prediction and by the tools of today."""
+"""Measure one drawn configuration by the ledger and the profiler; predict it, and ask other tools."""
 
 from __future__ import annotations
 
@@ -20,78 +20,83 @@ from memlab.results.record import Record
 from memlab.running.process import Job, PlannedRun, start
 from memlab.training.model import find
 from memlab.validate import draw, other_tools
-from memlab.validate.draw import Drawn
+from memlab.validate.draw import DrawnConfiguration
 
 
-def weigh(one: Drawn) -> Row:
-    """Return the row of one configuration; what failed is said in it."""
+def weigh(drawn: DrawnConfiguration) -> Row:
+    """Return the row of one configuration; a run that fails gives a row with status and message."""
     row: dict[str, Any] = dict.fromkeys(
         ("parameters", "measured_bytes", "profiler_bytes", "predicted_bytes", *accuracy.TOOLS)
     )
-    row |= vars(one.arm) | {"family": one.family, "config": one.config, "batch": one.batch, "seq": one.seq}
+    row |= vars(drawn.variant) | {
+        "family": drawn.family,
+        "config": drawn.config,
+        "batch": drawn.batch,
+        "seq": drawn.seq,
+    }
     with tempfile.TemporaryDirectory() as folder:
         try:
-            row |= _weigh(one, Path(folder))
+            row |= _weigh(drawn, Path(folder))
         except (UsageError, SystemExit) as error:  # the latter of ranks that could not start
             row |= {"status": "failed", "message": str(error)}
     return Row(**row)
 
 
-def _weigh(one: Drawn, folder: Path) -> dict[str, Any]:
-    """Return the row's other fields, as far as there are any. Raises UsageError."""
-    path = folder / one.family / "config.json"
+def _weigh(drawn: DrawnConfiguration, folder: Path) -> dict[str, Any]:
+    """Return the row's remaining fields; of a failed run, status and message. Raises UsageError."""
+    path = folder / drawn.family / "config.json"
     path.parent.mkdir()
-    path.write_text(json.dumps(one.config), encoding="utf-8")
-    technique, setup = one.arm.technique, _setup(one, path)
+    path.write_text(json.dumps(drawn.config), encoding="utf-8")
+    technique, setup = drawn.variant.technique, _setup(drawn, path)
     measured, profiler_bytes = _measure(technique, setup)
     if measured.status != "ok":
         return {"status": "failed", "message": measured.message}
-    told = predict.predict(technique, None, replace(setup, device="auto"))
-    found: dict[str, Any] = {
-        "status": "ok" if told.status == "ok" else "refused",
-        "message": None if told.status == "ok" else told.message,
+    predicted = predict.predict(technique, None, replace(setup, device="auto"))
+    fields: dict[str, Any] = {
+        "status": "ok" if predicted.status == "ok" else "refused",
+        "message": None if predicted.status == "ok" else predicted.message,
         "parameters": measured.setup.parameters,
         "rank": measured.setup.rank,
         "ranks": measured.setup.ranks,
         "measured_bytes": measured.memory.peak_bytes,
         "profiler_bytes": profiler_bytes,
-        "predicted_bytes": told.memory.peak_bytes,
+        "predicted_bytes": predicted.memory.peak_bytes,
     }
-    return found | other_tools.of(find(setup).config, measured)
+    return fields | other_tools.estimates(find(setup).config, measured)
 
 
-def _setup(one: Drawn, path: Path) -> Setup:
+def _setup(drawn: DrawnConfiguration, path: Path) -> Setup:
     setup = Setup(
         model=str(path),
         random_init=True,
         device="cpu",
-        precision=one.arm.precision,
-        step=one.arm.step,
-        stage=one.arm.stage,
+        precision=drawn.variant.precision,
+        step=drawn.variant.step,
+        stage=drawn.variant.stage,
         ranks=draw.RANKS,
-        batch=one.batch,
-        seq=one.seq,
+        batch=drawn.batch,
+        seq=drawn.seq,
         steps=1,
         warmup=1,
-        rank=one.rank,
-        alpha=float(one.rank),
+        rank=drawn.rank,
+        alpha=float(drawn.rank),
         out=path.parent,
     )
-    return load(one.arm.technique).fit(setup)
+    return load(drawn.variant.technique).fit(setup)
 
 
 def _measure(technique: str, setup: Setup) -> tuple[Record, int | None]:
-    """Return the record of a real run, and the peak by the profiler, which cannot judge ranks.
+    """Return the record of a real run and the profiler's peak in bytes, None under ZeRO.
 
     Raises UsageError.
     """
     script = HOME / f"{technique}.py"
     arguments = setup.arguments()
     command = shlex.join(["python", f"demos/{script.name}", *setup.arguments(leave_out=("out", "model"))])
-    if setup.ranks is not None:  # processes of their own
+    if setup.ranks is not None:  # in processes of their own, where the profiler does not reach
         job = Job(seed=0, command=command)
         run = PlannedRun(script, technique, arguments, job, work={})
         return start(run, lambda message: None)[0], None
-    weighed = ProfiledRun(load(technique), setup, seed=0, command=command)
-    result = weighed.measure(lambda stage, done, of: None)
-    return result, weighed.profiler_bytes
+    profiled = ProfiledRun(load(technique), setup, seed=0, command=command)
+    record = profiled.measure(lambda stage, done, of: None)
+    return record, profiled.profiler_bytes

@@ -32,7 +32,7 @@ _WIDE_STOPS = "．）：、"
 
 
 @dataclass(frozen=True)
-class Found:
+class ChoiceEntry:
     """A choice as it was found, before the key is known."""
 
     letter: str
@@ -43,7 +43,9 @@ class Found:
     feedback: Text | None = None
 
 
-def read(lines: Sequence[str], start: int, end: int, tokens: Sequence[Token], report: Report) -> list[Found]:
+def read(
+    lines: Sequence[str], start: int, end: int, tokens: Sequence[Token], report: Report
+) -> list[ChoiceEntry]:
     """Read the choices between two lines (from 0, of the whole file); `tokens` are the section's blocks."""
     items = [token for token in tokens if token.type == "list_item_open" and token.level == 1 and token.map]
     tasks = [item for item in items if item.map and _TASK.fullmatch(lines[item.map[0]])]
@@ -54,17 +56,19 @@ def read(lines: Sequence[str], start: int, end: int, tokens: Sequence[Token], re
                 f'"{lines[line].strip()[:3]}" makes the text above it a heading: leave a blank line between'
             )
             report(line + 1, 1, "E020", message)
-    found = _tasks(lines, tasks, items, report) if tasks else _lettered(lines, start, end, tokens, report)
-    _compare(found, start, report)
-    return found
+    entries = _tasks(lines, tasks, items, report) if tasks else _lettered(lines, start, end, tokens, report)
+    _compare(entries, start, report)
+    return entries
 
 
-def _compare(found: Sequence[Found], start: int, report: Report) -> None:
-    if not 2 <= len(found) <= len(LETTERS):
-        count = {0: "no choice", 1: "one choice"}.get(len(found), f"{len(found)} choices")
-        report(found[0].text.line if found else start, 1, "E010", f"found {count}; a question needs 2 to 26")
+def _compare(entries: Sequence[ChoiceEntry], start: int, report: Report) -> None:
+    if not 2 <= len(entries) <= len(LETTERS):
+        count = {0: "no choice", 1: "one choice"}.get(len(entries), f"{len(entries)} choices")
+        report(
+            entries[0].text.line if entries else start, 1, "E010", f"found {count}; a question needs 2 to 26"
+        )
     seen: dict[str, str] = {}
-    for choice in found:
+    for choice in entries:
         text = comparable(choice.text.source)
         if not text:
             report(choice.text.line, choice.column, "E019", f"choice {choice.letter} is empty")
@@ -79,7 +83,7 @@ def _compare(found: Sequence[Found], start: int, report: Report) -> None:
 
 def _lettered(
     lines: Sequence[str], start: int, end: int, tokens: Sequence[Token], report: Report
-) -> list[Found]:
+) -> list[ChoiceEntry]:
     begins: list[tuple[int, re.Match[str]]] = []
     strays: list[int] = []
     for i in _candidates(tokens):
@@ -109,7 +113,7 @@ def _lettered(
 
 def _candidates(tokens: Iterable[Token]) -> list[int]:
     """Return the lines on which a choice may begin: in paragraphs, also of a list, but not in code."""
-    found: list[int] = []
+    candidates: list[int] = []
     inside: list[str] = []
     for token in tokens:
         if token.nesting == 1:
@@ -122,11 +126,11 @@ def _candidates(tokens: Iterable[Token]) -> list[int]:
                     ["bullet_list_open", "list_item_open"],
                 )
             ) or (token.type == "ordered_list_open" and not inside and token.map):
-                found += range(*token.map)
+                candidates += range(*token.map)
             inside.append(token.type)
         elif token.nesting == -1:
             inside.pop()
-    return found
+    return candidates
 
 
 def _clear(match: re.Match[str]) -> bool:
@@ -154,14 +158,14 @@ def _check_letters(begins: Sequence[tuple[int, re.Match[str]]], report: Report) 
         expected = chr(ord(letter) + 1) if letter != "Z" else ""
 
 
-def _choice(lines: Sequence[str], begin: int, stop: int, match: re.Match[str]) -> Found:
+def _choice(lines: Sequence[str], begin: int, stop: int, match: re.Match[str]) -> ChoiceEntry:
     first = match["text"]
     if match["open"] and not match["mid"] and not match["close"]:
         first = match["open"] + first
     rest = list(lines[begin + 1 : stop])
     if match["bullet"]:
         rest = _dedent(rest, match.end("bullet"))
-    return Found(narrow(match["letter"]), _text([first, *rest], begin), match.start("letter") + 1)
+    return ChoiceEntry(narrow(match["letter"]), _text([first, *rest], begin), match.start("letter") + 1)
 
 
 def _text(lines: Sequence[str], begin: int) -> Text:
@@ -178,8 +182,8 @@ def _dedent(lines: Sequence[str], width: int) -> list[str]:
 
 def _tasks(
     lines: Sequence[str], tasks: Sequence[Token], items: Sequence[Token], report: Report
-) -> list[Found]:
-    found: list[Found] = []
+) -> list[ChoiceEntry]:
+    entries: list[ChoiceEntry] = []
     for item in items:
         assert item.map
         begin, stop = item.map
@@ -196,14 +200,14 @@ def _tasks(
             continue
         content = _dedent(lines[begin + 1 : stop], match.end("marker"))
         quote = _trailing_quote(content)
-        letter = LETTERS[min(len(found), len(LETTERS) - 1)]
+        letter = LETTERS[min(len(entries), len(LETTERS) - 1)]
         text = _text([match["text"] or "", *content[:quote]], begin)
         feedback = None
         if quote < len(content):
             source = "\n".join(re.sub(r"^\s*> ?", "", line) for line in content[quote:])
             feedback = Text(source.strip(), begin + 2 + quote)
-        found.append(Found(letter, text, match.start("box"), match["box"] != " ", feedback))
-    return found
+        entries.append(ChoiceEntry(letter, text, match.start("box"), match["box"] != " ", feedback))
+    return entries
 
 
 def _trailing_quote(lines: Sequence[str]) -> int:

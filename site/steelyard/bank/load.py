@@ -13,21 +13,23 @@ from pathlib import Path, PurePosixPath
 from threading import Lock
 from unicodedata import category
 
-from steelyard.bank import exams, twins
+from steelyard.bank import exams, languages
 from steelyard.bank.headings import HEADINGS
-from steelyard.bank.model import ROOT_QUIZ, Bank, Exam, Question, Quiz, Text, slug_of
+from steelyard.bank.model import ROOT_QUIZ, Bank, Edition, Exam, Quiz, Text, slug_of
 from steelyard.bank.parse import MAX_BYTES, Parsed, ParsedQuiz, parse, parse_quiz
 from steelyard.problems import Problem
 
 _LANGUAGE = re.compile(r"(.+)\.([a-z]{2})", re.DOTALL)
 
 
-_Merged = dict[str, tuple[tuple[Parsed, ...], tuple[dict[str, Question], list[Problem]]]]
+_Merged = dict[str, tuple[tuple[Parsed, ...], tuple[Edition, list[Problem]]]]
 """Id → the parsed files of a question, and what came of merging them."""
 
 
 @dataclass(frozen=True)
-class _File:
+class QuestionFile:
+    """A Markdown file of the bank's folder, with what tells whether it has changed."""
+
     path: str
     name: str
     """The path below the bank's folder, with slashes."""
@@ -74,12 +76,12 @@ class Loader:
             return bank
 
 
-def _files(root: Path) -> list[_File]:
+def _files(root: Path) -> list[QuestionFile]:
     """Return the question files below `root` in order; what cannot be looked at is left out."""
     return sorted(_walk(str(root), "", root.resolve()), key=lambda file: file.name)
 
 
-def _walk(folder: str, prefix: str, top: Path) -> Iterator[_File]:
+def _walk(folder: str, prefix: str, top: Path) -> Iterator[QuestionFile]:
     try:
         entries = list(os.scandir(folder))
     except OSError:
@@ -94,7 +96,7 @@ def _walk(folder: str, prefix: str, top: Path) -> Iterator[_File]:
             elif _is_question(entry.name) and entry.is_file():
                 if entry.is_symlink() and not Path(entry.path).resolve().is_relative_to(top):
                     continue
-                yield _File(entry.path, prefix + name, _signature(entry.stat()))
+                yield QuestionFile(entry.path, prefix + name, _signature(entry.stat()))
         except OSError:
             continue
 
@@ -112,17 +114,17 @@ def _signature(status: os.stat_result) -> tuple[int, ...]:
     return status.st_mtime_ns, status.st_ctime_ns, status.st_size, status.st_ino
 
 
-def _named(root: Path, name: str) -> _File:
+def _named(root: Path, name: str) -> QuestionFile:
     try:
         signature = _signature((root / name).stat())
     except OSError:
         signature = ()
-    return _File(str(root / name), name, signature)
+    return QuestionFile(str(root / name), name, signature)
 
 
-def _read(file: _File, path: str) -> Parsed | ParsedQuiz | None:
+def _read(file: QuestionFile, path: str) -> Parsed | ParsedQuiz | None:
     """Parse one file; None when it has just vanished."""
-    id, language = _identify(file.name)
+    question_id, language = _identify(file.name)
     try:
         with Path(file.path).open("rb") as stream:
             if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
@@ -133,13 +135,13 @@ def _read(file: _File, path: str) -> Parsed | ParsedQuiz | None:
     except OSError as error:
         reason = error.strerror or str(error)
         problems = (Problem(path, 1, 1, "E001", f"the file cannot be read: {reason}"),)
-        if id.rpartition("/")[2] == "_quiz":  # it may hide an exam's questions: nobody can tell
+        if question_id.rpartition("/")[2] == "_quiz":  # it may hide an exam's questions: nobody can tell
             exam = Exam(only=True, unreadable=True)
             return ParsedQuiz("", Text(""), (), language or "en", 1, path, problems, exam)
         return Parsed(None, problems)
-    if id.rpartition("/")[2] == "_quiz":
+    if question_id.rpartition("/")[2] == "_quiz":
         return parse_quiz(data, path, language or "en")
-    return parse(data, path, id, language)
+    return parse(data, path, question_id, language)
 
 
 def _identify(name: str) -> tuple[str, str | None]:
@@ -150,7 +152,7 @@ def _identify(name: str) -> tuple[str, str | None]:
 
 
 class _Assembly:
-    """Puts the parsed files together: twins to questions, folders to quizzes."""
+    """Puts the parsed files together: languages to editions, folders to quizzes."""
 
     def __init__(self, root: Path, before: _Merged) -> None:
         self.root = root
@@ -164,7 +166,7 @@ class _Assembly:
         self.exams: dict[str, Exam] = {}
 
     def add(self, name: str, path: str, parsed: Parsed | ParsedQuiz) -> None:
-        id, language = _identify(name)
+        question_id, language = _identify(name)
         problems = list(parsed.problems)
         if language is not None and language not in HEADINGS:
             known = ", ".join(HEADINGS)
@@ -172,56 +174,59 @@ class _Assembly:
             problems.append(Problem(path, 1, 1, "E026", message))
             parsed = Parsed(None, tuple(problems)) if isinstance(parsed, Parsed) else parsed
         if isinstance(parsed, ParsedQuiz):
-            self.quizzes[slug_of(id)][parsed.language] = parsed
-            self.described[slug_of(id)].append(parsed)
+            self.quizzes[slug_of(question_id)][parsed.language] = parsed
+            self.described[slug_of(question_id)].append(parsed)
             self.problems += problems
             return
         if parsed.question:
             spoken = parsed.question.language
-            if spoken in self.files[id]:
-                twin = self.files[id][spoken][0]
+            if spoken in self.files[question_id]:
+                other = self.files[question_id][spoken][0]
                 problems.append(
-                    Problem(path, 1, 1, "E023", f"{twin} gives this question in {spoken} already")
+                    Problem(path, 1, 1, "E023", f"{other} gives this question in {spoken} already")
                 )
             else:
-                self.files[id][spoken] = (path, parsed)
+                self.files[question_id][spoken] = (path, parsed)
         else:
-            self.broken[id] += problems
+            self.broken[question_id] += problems
         self.problems += problems
 
     def bank(self) -> Bank:
-        questions: dict[str, dict[str, Question]] = {}
-        for id in sorted(self.files):
-            if self.files[id]:
-                versions, problems = self.merge(id)
-                questions[id] = versions
+        questions: dict[str, Edition] = {}
+        for question_id in sorted(self.files):
+            if self.files[question_id]:
+                edition, problems = self.merge(question_id)
+                questions[question_id] = edition
                 self.problems += problems
-                left_out = {self.files[id][language][0] for language in self.files[id].keys() - versions}
+                left_out = {
+                    self.files[question_id][language][0]
+                    for language in self.files[question_id].keys() - edition
+                }
                 if left_out:
-                    self.broken[id] += [problem for problem in problems if problem.path in left_out]
+                    self.broken[question_id] += [problem for problem in problems if problem.path in left_out]
         for slug, described in self.described.items():
             self.exams[slug], problems = exams.merge(described)
             self.problems += problems
         folders = _folders(questions)
-        regraded = {id for id, twins in questions.items() if any(twin.regrade for twin in twins.values())}
+        regraded = {question_id for question_id, edition in questions.items() if edition.first.regrade}
         quizzes = {slug: self.quiz(slug, folders[slug], regraded) for slug in self.ordered(list(folders))}
         return Bank(
             questions,
             {slug: quiz for slug, quiz in quizzes.items() if quiz.questions},
             tuple(sorted(self.problems)),
-            {id: tuple(problems) for id, problems in sorted(self.broken.items())},
+            {question_id: tuple(problems) for question_id, problems in sorted(self.broken.items())},
             self.root,
             self.exams,
         )
 
-    def merge(self, id: str) -> tuple[dict[str, Question], list[Problem]]:
+    def merge(self, question_id: str) -> tuple[Edition, list[Problem]]:
         """Merge the languages of a question, unless all its files are what they were the last time."""
-        files = tuple(parsed for _, parsed in self.files[id].values())
-        known = self.before.get(id)
+        files = tuple(parsed for _, parsed in self.files[question_id].values())
+        known = self.before.get(question_id)
         if known is None or len(known[0]) != len(files) or any(map(operator.is_not, known[0], files)):
-            merged, problems = twins.merge(files)
-            known = files, ({question.language: question for question in merged}, problems)
-        self.merged[id] = known
+            merged, problems = languages.merge(files)
+            known = files, (Edition({question.language: question for question in merged}), problems)
+        self.merged[question_id] = known
         return known[1]
 
     def ordered(self, slugs: list[str]) -> list[str]:
@@ -239,27 +244,34 @@ class _Assembly:
         ordered: list[str] = []
         for _, quiz in sorted(described.items()):
             for word in quiz.order:
-                id = word if slug == ROOT_QUIZ else f"{slug}/{word}"
-                if id in ids and id not in ordered:
-                    ordered.append(id)
-                elif id not in ids and slug != ROOT_QUIZ:
-                    self.missing(quiz, word, id)
+                question_id = word if slug == ROOT_QUIZ else f"{slug}/{word}"
+                if question_id in ids and question_id not in ordered:
+                    ordered.append(question_id)
+                elif question_id not in ids and slug != ROOT_QUIZ:
+                    self.missing(quiz, word, question_id)
         return Quiz(
             slug,
             {language: quiz.title for language, quiz in described.items() if quiz.title},
             {language: quiz.introduction for language, quiz in described.items() if quiz.introduction.source},
-            tuple(id for id in (*ordered, *(id for id in ids if id not in ordered)) if id not in regraded),
+            tuple(
+                question_id
+                for question_id in (
+                    *ordered,
+                    *(question_id for question_id in ids if question_id not in ordered),
+                )
+                if question_id not in regraded
+            ),
             self.exams.get(slug, Exam()),
         )
 
-    def missing(self, quiz: ParsedQuiz, word: str, id: str) -> None:
-        if id not in self.broken:
+    def missing(self, quiz: ParsedQuiz, word: str, question_id: str) -> None:
+        if question_id not in self.broken:
             message = f'the order names "{word}", but the folder has no such question'
             self.problems.append(Problem(quiz.path, quiz.order_line, 1, "E025", message))
 
 
 def _folders(ids: Collection[str]) -> dict[str, list[str]]:
     folders: dict[str, list[str]] = defaultdict(list)
-    for id in sorted(ids):
-        folders[slug_of(id)].append(id)
+    for question_id in sorted(ids):
+        folders[slug_of(question_id)].append(question_id)
     return dict(sorted(folders.items()))

@@ -6,12 +6,13 @@ This module is the contract between the bank and all who read questions: grading
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+import json
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Literal, Self, TypeVar
 
 from pydantic import TypeAdapter
 
@@ -41,6 +42,8 @@ class Text:
 
 @dataclass(frozen=True)
 class Choice:
+    """One choice of a question."""
+
     letter: str
     """`A`, `B`, …"""
     text: Text
@@ -127,8 +130,57 @@ class Question:
 _QUESTION: TypeAdapter[Question] = TypeAdapter(Question)
 
 
-Door = Literal["open", "early", "late", "shut"]
-"""Whether an exam can be started: now, not yet, no more; `shut` while nobody can tell."""
+class Edition(Mapping[str, Question]):
+    """A question in its languages (language → question, never empty) as its files stood at one moment.
+
+    They agree in everything but words. Equal content is equal, by its digest.
+    """
+
+    def __init__(self, questions: Mapping[str, Question]) -> None:
+        self._questions = questions
+
+    def __getitem__(self, language: str) -> Question:
+        return self._questions[language]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._questions)
+
+    def __len__(self) -> int:
+        return len(self._questions)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Edition) and other.digest == self.digest
+
+    def __hash__(self) -> int:
+        return hash(self.digest)
+
+    @cached_property
+    def digest(self) -> str:
+        """A sha256 in hexadecimal digits; equal digests are equal content, key and feedback included."""
+        versions = sorted((language, question.version) for language, question in self.items())
+        return hashlib.sha256(json.dumps(versions).encode()).hexdigest()
+
+    @property
+    def first(self) -> Question:
+        """Any of the questions, for what they agree in."""
+        return next(iter(self.values()))
+
+    def question(self, language: str) -> Question:
+        """Return the question in this language, else in English, else in any."""
+        return self.get(language) or self.get("en") or self.first
+
+    def to_json(self) -> str:
+        """Return the edition as the store keeps it: an object of each language's `Question.to_json`."""
+        return json.dumps({language: question.to_json().decode() for language, question in self.items()})
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """Read what `to_json` wrote. Raises ValueError."""
+        return cls({language: Question.from_json(data) for language, data in json.loads(text).items()})
+
+
+ExamAvailability = Literal["open", "not_yet", "closed", "unreadable"]
+"""Whether an exam can be started; `unreadable` while its description has problems."""
 
 
 @dataclass(frozen=True)
@@ -146,13 +198,13 @@ class Exam:
     unreadable: bool = False
     """Whether the front matter speaks of an exam and cannot be read: it stays shut until that is mended."""
 
-    def door(self, now: datetime) -> Door:
+    def availability(self, now: datetime) -> ExamAvailability:
         """Return whether the exam can be started at this moment."""
         if self.unreadable:
-            return "shut"
+            return "unreadable"
         if self.opens and now < self.opens:
-            return "early"
-        return "late" if self.closes and now >= self.closes else "open"
+            return "not_yet"
+        return "closed" if self.closes and now >= self.closes else "open"
 
 
 @dataclass(frozen=True)
@@ -180,8 +232,8 @@ class Quiz:
 class Bank:
     """Every question of a folder, and every problem of its files. A bad file never hides the good ones."""
 
-    questions: Mapping[str, Mapping[str, Question]] = field(default_factory=dict)
-    """Id → language → question."""
+    questions: Mapping[str, Edition] = field(default_factory=dict)
+    """Id → the question in its languages."""
     quizzes: Mapping[str, Quiz] = field(default_factory=dict)
     """Slug → quiz."""
     problems: tuple[Problem, ...] = ()
@@ -193,15 +245,15 @@ class Bank:
     """Slug → how it is taken as an exam, of every folder with a `_quiz` file, even one that asks nothing."""
 
     @cached_property
-    def practice(self) -> Mapping[str, Mapping[str, Question]]:
+    def practice(self) -> Mapping[str, Edition]:
         """The questions for everybody to see, practise and review.
 
         All but those of exam-only quizzes, and those that are asked no more because they are regraded.
         """
         return {
-            id: twins
-            for id, twins in self.questions.items()
-            if not self.is_exam_only(id) and not self.regrade(id)
+            question_id: edition
+            for question_id, edition in self.questions.items()
+            if not self.is_exam_only(question_id) and not self.regrade(question_id)
         }
 
     def is_exam_only(self, question_id: str) -> bool:
@@ -211,21 +263,23 @@ class Bank:
 
     def question(self, question_id: str, language: str) -> Question | None:
         """Return the question in this language, else in English, else in any; None without such an id."""
-        return _pick(self.questions.get(question_id, {}), language)
+        edition = self.questions.get(question_id)
+        return edition.question(language) if edition else None
 
     @cached_property
     def regraded(self) -> frozenset[str]:
         """The ids of the questions that turned out broken."""
-        return frozenset(id for id in self.questions if self.regrade(id))
+        return frozenset(question_id for question_id in self.questions if self.regrade(question_id))
 
     def regrade(self, question_id: str) -> Regrade | None:
         """Return how the answers to a question are regraded, as its file says now."""
-        return next((twin.regrade for twin in self.questions.get(question_id, {}).values()), None)
+        edition = self.questions.get(question_id)
+        return edition.first.regrade if edition else None
 
 
-def slug_of(id: str) -> str:
+def slug_of(question_id: str) -> str:
     """Return the slug of the quiz that a question belongs to."""
-    return id.rpartition("/")[0] or ROOT_QUIZ
+    return question_id.rpartition("/")[0] or ROOT_QUIZ
 
 
 def _pick(by_language: Mapping[str, T], language: str) -> T | None:

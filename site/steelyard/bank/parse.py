@@ -55,13 +55,13 @@ class ParsedQuiz:
     exam: Exam = field(default_factory=Exam)
 
 
-def parse(data: bytes, path: str, id: str = "", language: str | None = None) -> Parsed:
+def parse(data: bytes, path: str, question_id: str = "", language: str | None = None) -> Parsed:
     """Read one question file. `path` is what problems show; without `language` the headings decide it."""
     report = Report(path)
     lines = _decode(data, report)
     if lines is None:
         return Parsed(None, tuple(report.problems))
-    return _File(lines, report).question(id, language)
+    return SourceFile(lines, report).question(question_id, language)
 
 
 def parse_quiz(data: bytes, path: str, language: str) -> ParsedQuiz:
@@ -147,7 +147,7 @@ def _text(lines: Sequence[str], begin: int, end: int) -> Text:
 
 
 @dataclass
-class _Found:
+class _SectionSpan:
     """A section, by lines from 0."""
 
     heading: int
@@ -156,36 +156,38 @@ class _Found:
     tokens: list[Token] = field(default_factory=list)
 
 
-class _File:
+class SourceFile:
+    """The lines of a question file while they are read; problems go to its report."""
+
     def __init__(self, lines: list[str], report: Report) -> None:
         self.lines = lines
         self.report = report
         self.last = max(1, len(lines) - (lines[-1] == "" and len(lines) > 1))
         self.title: str | None = None
-        self.sections: dict[Section, _Found] = {}
+        self.sections: dict[Section, _SectionSpan] = {}
         self.languages: list[str] = []
         self.definitions = ""
         """The file's link definitions: a text that is shown apart from them takes them along."""
 
-    def question(self, id: str, language: str | None) -> Parsed:
+    def question(self, question_id: str, language: str | None) -> Parsed:
         block = frontmatter.split(self.lines, self.report)
         matter = frontmatter.read(block, FrontMatter, self.report) if block else FrontMatter()
         self.check_claims(matter)
         self.find_sections(block.body if block else 0)
         language = language or self.language()
         self.check_sections(language)
-        found = self.read_choices()
-        key, answer_line = self.key(found, matter)
-        parts = self.explanation(found)
+        entries = self.read_choices()
+        key, answer_line = self.key(entries, matter)
+        parts = self.explanation(entries)
         problems = tuple(sorted(self.report.problems, key=lambda problem: (problem.line, problem.column)))
         given = frozenset(matter.model_fields_set) if matter else frozenset()
         if self.report.has_errors or matter is None or self.title is None:
             return Parsed(None, problems, given, answer_line)
         feedback = {part.letter: part.text for part in parts if part.letter}
-        type = matter.type or ("multiple" if len(key) > 1 else "single")
+        kind = matter.type or ("multiple" if len(key) > 1 else "single")
         stem = self.sections["question"]
         question = Question(
-            id=id,
+            id=question_id,
             language=language,
             path=self.report.path,
             title=self.title,
@@ -197,10 +199,10 @@ class _File:
                     choice.letter in key,
                     self.linked(choice.feedback) if choice.feedback else feedback.get(choice.letter),
                 )
-                for choice in found
+                for choice in entries
             ),
             explanation=tuple(parts),
-            type=type,
+            type=kind,
             scoring=matter.scoring or ("balanced" if len(key) > 1 else "all-or-nothing"),
             shuffle=matter.shuffle,
             techniques=matter.techniques,
@@ -257,7 +259,7 @@ class _File:
             if i in named:
                 language, section = named[i]
                 self.languages.append(language)
-                self.add(section, _Found(line, content, end, tokens[i + 3 : following]))
+                self.add(section, _SectionSpan(line, content, end, tokens[i + 3 : following]))
             elif tokens[i].tag == "h1":
                 self.set_title(tokens[i + 1].content, line)
                 self.outside(content, end)
@@ -283,13 +285,13 @@ class _File:
             self.report(line + 1, 1, "E007", "the title is empty")
         self.title = self.title or title
 
-    def add(self, section: Section, found: _Found) -> None:
+    def add(self, section: Section, span: _SectionSpan) -> None:
         if section in self.sections:
             first = self.sections[section].heading + 1
             message = f"a second section {quoted(section)}; the first is on line {first}"
-            self.report(found.heading + 1, 1, "E008", message)
+            self.report(span.heading + 1, 1, "E008", message)
         else:
-            self.sections[section] = found
+            self.sections[section] = span
 
     def language(self) -> str:
         return max(HEADINGS, key=self.languages.count) if self.languages else next(iter(HEADINGS))
@@ -299,48 +301,50 @@ class _File:
             self.report(1, 1, "E007", 'the title is missing: write "# …"')
         tasks = "choices" in self.sections and self.has_tasks()
         for section in SECTIONS:
-            found = self.sections.get(section)
-            if found is None:
+            span = self.sections.get(section)
+            if span is None:
                 if not (tasks and section == "answer"):
                     message = f'the section "{heading(section, language)}" is missing'
                     self.report(self.last, 1, "E007", message)
-            elif section in ("question", "explanation") and not self.has_text(found):
-                self.report(found.heading + 1, 1, "E007", f"the section {quoted(section)} is empty")
+            elif section in ("question", "explanation") and not self.has_text(span):
+                self.report(span.heading + 1, 1, "E007", f"the section {quoted(section)} is empty")
 
-    def has_text(self, found: _Found) -> bool:
-        return any(line.strip() for line in self.lines[found.begin : found.end])
+    def has_text(self, span: _SectionSpan) -> bool:
+        return any(line.strip() for line in self.lines[span.begin : span.end])
 
     def has_tasks(self) -> bool:
         return any(choices.is_task(line) for line in self.lines_of("choices"))
 
     def lines_of(self, section: Section) -> Sequence[str]:
-        found = self.sections[section]
-        return self.lines[found.begin : found.end]
+        span = self.sections[section]
+        return self.lines[span.begin : span.end]
 
     # ---- choices and key --------------------------------------------------------------------------------
 
-    def read_choices(self) -> list[choices.Found]:
+    def read_choices(self) -> list[choices.ChoiceEntry]:
         section = self.sections.get("choices")
         if section is None:
             return []
         return choices.read(self.lines, section.begin, section.end, section.tokens, self.report)
 
-    def key(self, found: Sequence[choices.Found], matter: FrontMatter | None) -> tuple[frozenset[str], int]:
+    def key(
+        self, entries: Sequence[choices.ChoiceEntry], matter: FrontMatter | None
+    ) -> tuple[frozenset[str], int]:
         """Return the letters of the right choices and the line that gives them."""
         section = self.sections.get("answer")
-        tasks = any(choice.ticked is not None for choice in found)
+        tasks = any(choice.ticked is not None for choice in entries)
         if tasks and section:
             message = "a task list ticks the right choices itself: delete this section"
             self.report(section.heading + 1, 1, "E014", message)
             return frozenset(), section.heading + 1
         if tasks:
-            letters = frozenset(choice.letter for choice in found if choice.ticked)
+            letters = frozenset(choice.letter for choice in entries if choice.ticked)
             line = self.sections["choices"].heading + 1
             column = 1
             if not letters:
                 self.report(line, 1, "E011", 'no choice is ticked: write "- [x]" before each right one')
-        elif section and found:
-            texts = {choice.letter: choice.text.source.partition("\n")[0] for choice in found}
+        elif section and entries:
+            texts = {choice.letter: choice.text.source.partition("\n")[0] for choice in entries}
             named = answer.read(self.lines_of("answer"), section.begin + 1, texts, self.report)
             if named is None:
                 return frozenset(), section.heading + 1
@@ -354,12 +358,12 @@ class _File:
 
     # ---- explanation ------------------------------------------------------------------------------------
 
-    def explanation(self, found: Sequence[choices.Found]) -> list[Part]:
+    def explanation(self, entries: Sequence[choices.ChoiceEntry]) -> list[Part]:
         section = self.sections.get("explanation")
         if section is None:
             return []
-        letters = {choice.letter for choice in found}
-        has_feedback = {choice.letter for choice in found if choice.feedback}
+        letters = {choice.letter for choice in entries}
+        has_feedback = {choice.letter for choice in entries if choice.feedback}
         parts: list[Part] = []
         letter, level, begin = None, 0, section.begin
         for i, token in enumerate(section.tokens):

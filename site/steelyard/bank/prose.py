@@ -60,6 +60,8 @@ class Mention:
 
 @dataclass(frozen=True)
 class Findings:
+    """What `scan` finds in a text."""
+
     numbers: tuple[Number, ...] = ()
     mentions: tuple[Mention, ...] = ()
 
@@ -74,18 +76,18 @@ def numbers(question: Question) -> list[Number]:
 
 @lru_cache(maxsize=2048)
 def scan(text: Text) -> Findings:
-    """Look through one text. Lines and columns are the file's; a column is 1 where it cannot be told."""
+    """Scan one text. Lines and columns are the file's; a column is 1 where it is unknown."""
     if not _NUMBER.search(text.source) and not _NOTEWORTHY.search(text.source):
         return Findings()
-    found = _Scanner(text)
+    scanner = _Scanner(text)
     line = 0
     for token in _MD.parse(text.source):
         line = token.map[0] if token.map else line
         if token.type == "html_block":
-            found.mentions.append(Mention("html", token.content, text.line + line, 1))
+            scanner.mentions.append(Mention("html", token.content, text.line + line, 1))
         elif token.type == "inline":
-            found.inline(token, line)
-    return Findings(tuple(found.numbers), tuple(found.mentions))
+            scanner.inline(token, line)
+    return Findings(tuple(scanner.numbers), tuple(scanner.mentions))
 
 
 @dataclass
@@ -130,11 +132,13 @@ class _Scanner:
             _, begin, linked = pieces[piece]
             limit = pieces[piece + 1][1] if piece + 1 < len(pieces) else len(content)
             at = max(at, begin)
-            found = content.find(match[0], at, limit)
-            if found < 0:  # markup stands within the number, as in `**90** %`
-                found = max(at, content.find(_head(match[0]), at))
-            at = found + 1
-            self.numbers.append(Number(" ".join(match[0].split()), linked, *self.place(token, line, found)))
+            position = content.find(match[0], at, limit)
+            if position < 0:  # markup stands within the number, as in `**90** %`
+                position = max(at, content.find(_head(match[0]), at))
+            at = position + 1
+            self.numbers.append(
+                Number(" ".join(match[0].split()), linked, *self.place(token, line, position))
+            )
 
     def mention(self, kind: Kind, content: str, token: Token, line: int, at: int) -> None:
         self.mentions.append(Mention(kind, content, *self.place(token, line, at)))
@@ -169,5 +173,5 @@ def _after(content: str, child: Token, at: int) -> int:
     if child.type == "code_inline":  # its own line breaks have become spaces
         opened = content.find(child.markup, at) + len(child.markup)
         return content.find(child.markup, opened) + len(child.markup)
-    found = content.find(child.content, at)
-    return found + len(child.content) if found >= 0 else at
+    position = content.find(child.content, at)
+    return position + len(child.content) if position >= 0 else at

@@ -12,12 +12,12 @@ import click
 
 from steelyard import evidence
 from steelyard.bank.headings import HEADINGS
-from steelyard.bank.load import load, slug_of
-from steelyard.bank.model import Bank, Exam
+from steelyard.bank.load import load
+from steelyard.bank.model import Bank, Exam, slug_of
 from steelyard.cli.words import printable, settings
 from steelyard.exchange import gift, moodle_xml, qti
 from steelyard.exchange.export import item
-from steelyard.exchange.files import plan
+from steelyard.exchange.files import import_plan
 from steelyard.exchange.item import PLUGINFILE, Item, Reading
 
 MAX_BYTES = 64 * 1024 * 1024
@@ -28,7 +28,7 @@ _PICTURES = {"gift": None, "moodle-xml": PLUGINFILE, "qti": qti.PICTURES}
 
 @click.command(name="export")
 @click.argument("name", metavar="QUIZ")
-@click.option("--format", "format", required=True, type=click.Choice(["gift", "moodle-xml", "qti"]))
+@click.option("--format", "target", required=True, type=click.Choice(["gift", "moodle-xml", "qti"]))
 @click.option("--lang", default="en", show_default=True, type=click.Choice(list(HEADINGS)))
 @click.option(
     "--out", type=click.Path(path_type=Path, dir_okay=False), help="The file; without it, the output."
@@ -36,35 +36,37 @@ _PICTURES = {"gift": None, "moodle-xml": PLUGINFILE, "qti": qti.PICTURES}
 @click.option(
     "--questions", type=click.Path(path_type=Path, exists=True, file_okay=False), help="Folder of questions."
 )
-def export_(name: str, format: str, lang: str, out: Path | None, questions: Path | None) -> None:
+def export_(name: str, target: str, lang: str, out: Path | None, questions: Path | None) -> None:
     """Write a quiz, or a single question, for another system.
 
     QUIZ is a folder of questions such as lora, or a question such as lora/rank. GIFT and Moodle XML are for
     Moodle, QTI 1.2 (a zip) for Canvas. What the format cannot hold is named on standard error, one line each.
     """
-    if format == "qti" and out is None:
+    if target == "qti" and out is None:
         raise click.UsageError("a zip is no text for a terminal: name its file with --out")
     chosen = settings()
     bank = load(questions or chosen.questions)
     title, ids = _wanted(bank, name, lang)
     records = evidence.load(chosen.results)
-    told: dict[str, None] = {}  # what gets lost: in order, and each once
+    notes: dict[str, None] = {}  # what gets lost: in order, and each once
     items: list[Item] = []
-    for id in ids:
-        question = bank.questions[id].get(lang)
+    for question_id in ids:
+        question = bank.questions[question_id].get(lang)
         if question is None:
-            told[f"{id}: left out: the question is missing in {lang}"] = None
+            notes[f"{question_id}: left out: the question is missing in {lang}"] = None
         else:
-            items.append(item(question, records, bank.root, _PICTURES[format], partial(_tell, told, id)))
+            items.append(
+                item(question, records, bank.root, _PICTURES[target], partial(_tell, notes, question_id))
+            )
         if question and question.regrade:
-            _tell(told, id, f"no other system knows regrade: {question.regrade}")
+            _tell(notes, question_id, f"no other system knows regrade: {question.regrade}")
     quiz = bank.quizzes.get(slug_of(ids[0]))
     if quiz and quiz.exam != Exam():
-        _tell(told, quiz.slug, "an exam's options (minutes, opens, closes) are not exported: set them there")
+        _tell(notes, quiz.slug, "an exam's options (minutes, opens, closes) are not exported: set them there")
     if not items:
         raise click.ClickException(f'"{printable(name)}" has no question in {lang}')
-    data = _written(format, items, title, lambda about, message: _tell(told, about.id, message))
-    for line in told:
+    data = _written(target, items, title, lambda about, message: _tell(notes, about.id, message))
+    for line in notes:
         click.echo(printable(line), err=True)
     if out is None:
         click.echo(data, nl=False)
@@ -74,8 +76,8 @@ def export_(name: str, format: str, lang: str, out: Path | None, questions: Path
     click.echo(f"{len(items)} {what} written to {printable(str(out))}", err=True)
 
 
-def _written(format: str, items: Sequence[Item], title: str, tell: Callable[[Item, str], None]) -> bytes:
-    match format:
+def _written(target: str, items: Sequence[Item], title: str, tell: Callable[[Item, str], None]) -> bytes:
+    match target:
         case "gift":
             return gift.write(items, title, tell).encode()
         case "moodle-xml":
@@ -83,8 +85,8 @@ def _written(format: str, items: Sequence[Item], title: str, tell: Callable[[Ite
     return qti.write(items, title, tell)
 
 
-def _tell(told: dict[str, None], id: str, message: str) -> None:
-    told[f"{id}: {message}"] = None
+def _tell(notes: dict[str, None], question_id: str, message: str) -> None:
+    notes[f"{question_id}: {message}"] = None
 
 
 def _wanted(bank: Bank, name: str, lang: str) -> tuple[str, tuple[str, ...]]:
@@ -136,7 +138,7 @@ def import_(file: Path, folder: Path, lang: str) -> None:
         for error in sorted(reading.errors):
             click.echo(f"{shown}:{error.line}: {printable(error.message)}")
         raise SystemExit(1)
-    made = plan(reading.items, lang, reading.note)
+    made = import_plan(reading.items, lang, reading.note)
     for note in sorted(set(reading.notes)):
         click.echo(f"{shown}:{note.line}: {printable(note.message)}", err=True)
     if not made.names:

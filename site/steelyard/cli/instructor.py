@@ -76,9 +76,9 @@ def list_all() -> None:
     from steelyard.store import instructors
 
     with _store() as session:
-        for one in instructors.instructors(session):
-            classes = f"{one.classes} class{'' if one.classes == 1 else 'es'}"
-            click.echo(f"{one.name}\t{one.created:%Y-%m-%d}\t{classes}")
+        for account in instructors.instructors(session):
+            classes = f"{account.classes} class{'' if account.classes == 1 else 'es'}"
+            click.echo(f"{account.name}\t{account.created:%Y-%m-%d}\t{classes}")
 
 
 @instructor.command()

@@ -15,21 +15,21 @@ _ID = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*(?:/[a-z0-9]+(?:-[a-z0-9]+)*)*")
 
 
 @click.command()
-@click.argument("id", metavar="ID")
+@click.argument("question_id", metavar="ID")
 @click.option("--lang", default="en", show_default=True, help="Languages, with commas between: en,ja.")
 @click.option(
     "--questions", type=click.Path(path_type=Path, exists=True, file_okay=False), help="Folder of questions."
 )
-def new(id: str, lang: str, questions: Path | None) -> None:
+def new(question_id: str, lang: str, questions: Path | None) -> None:
     """Write the skeleton of a question, to be filled in.
 
     ID is its place: lora/rank becomes lora/rank.en.md and so on in the folder of questions. What is still to
     be written, `steelyard check` names line by line. Nothing is overwritten.
     """
-    if not _ID.fullmatch(id) or id.rpartition("/")[2] == "readme":
+    if not _ID.fullmatch(question_id) or question_id.rpartition("/")[2] == "readme":
         raise click.UsageError(
-            f'"{printable(id)}" is no id: small letters, digits and hyphens, with a slash after each folder, '
-            "such as lora/rank"
+            f'"{printable(question_id)}" is no id: small letters, digits and hyphens, with a slash after '
+            "each folder, such as lora/rank"
         )
     languages = list(dict.fromkeys(word.strip() for word in lang.split(",") if word.strip()))
     unknown = [word for word in languages if word not in HEADINGS]
@@ -38,8 +38,8 @@ def new(id: str, lang: str, questions: Path | None) -> None:
             f'--lang "{printable(lang)}": the languages are {", ".join(HEADINGS)}, with commas between'
         )
     folder = questions or settings().questions
-    files = [folder / f"{id}.{language}.md" for language in languages]
-    for file in [*files, folder / f"{id}.md"]:
+    files = [folder / f"{question_id}.{language}.md" for language in languages]
+    for file in [*files, folder / f"{question_id}.md"]:
         if file.exists():
             raise click.ClickException(f"{printable(str(file))} exists; nothing is written")
     written: list[Path] = []
@@ -48,7 +48,7 @@ def new(id: str, lang: str, questions: Path | None) -> None:
             file.parent.mkdir(parents=True, exist_ok=True)
             with file.open("x", encoding="utf-8", newline="\n") as stream:
                 written.append(file)
-                stream.write(skeleton(id, language, first=language == languages[0]))
+                stream.write(skeleton(question_id, language, first=language == languages[0]))
     except OSError as error:
         for file in written:
             file.unlink(missing_ok=True)
@@ -66,12 +66,12 @@ def new(id: str, lang: str, questions: Path | None) -> None:
     )
 
 
-def skeleton(id: str, language: str, first: bool) -> str:
+def skeleton(question_id: str, language: str, first: bool) -> str:
     """Return a question file without its words: every section is there, and empty.
 
     Front matter stands in the `first` language's file alone, since it holds for the others too.
     """
-    folder = id.rpartition("/")[0]
+    folder = question_id.rpartition("/")[0]
     technique = folder if folder in TECHNIQUES else ""
     front = f"---\ntechniques: [{technique}]\ndifficulty: 1\ntags: []\nsources: []\n---\n" if first else ""
     sections = [

@@ -88,15 +88,15 @@ def judge(claim: Claim, records: Records) -> Judgement:
     outcomes: list[bool | None] = []
     objections: list[str] = []
     for number, test in enumerate(claim.tests, 1):
-        found = tuple(_find(test, records))
-        answers = {finding.within for finding in found}
+        own_findings = tuple(_find(test, records))
+        answers = {finding.within for finding in own_findings}
         if len(answers) > 1:
-            found = tuple(replace(finding, why=Reason("setups-disagree")) for finding in found)
-        findings += found
+            own_findings = tuple(replace(finding, why=Reason("setups-disagree")) for finding in own_findings)
+        findings += own_findings
         outcome = answers.pop() if len(answers) == 1 else None
         outcomes.append(outcome)
         if outcome is not None and outcome != test.expect:
-            objections.append(f"test {number} {_objection(found[0])}")
+            objections.append(f"test {number} {_objection(own_findings[0])}")
     verdict = _verdict(outcomes)
     if None in outcomes and verdict != claim.verdict:
         verdict = "open"
@@ -127,7 +127,7 @@ def _find(test: Test, records: Records) -> Iterator[Finding]:
 
 
 def _unanswerable(test: Test) -> Reason | None:
-    """Say why no record could ever answer the test, or None."""
+    """Return why no record could ever answer the test, or None."""
     if unknown := sorted(({*(test.of or {})} | {*(test.against or {})}) - SELECTORS):
         return Reason("unknown-field", {"names": ", ".join(unknown)})
     if test.metric in PAIRED and test.against is None:
@@ -160,8 +160,8 @@ def _find_in_records(test: Test, records: Records) -> Iterator[Finding]:
                 continue
             allowed, refused = differences(of.first, against.first, named, in_time=is_time(test.metric))
             if not refused:
-                found = _comparison(test, of, against)
-                comparable.append(replace(found, differences=allowed, rates=(of_rates, against_rates)))
+                finding = _comparison(test, of, against)
+                comparable.append(replace(finding, differences=allowed, rates=(of_rates, against_rates)))
             elif closest is None or len(refused) < len(closest):
                 closest = refused
     if comparable:
@@ -184,12 +184,12 @@ def _selected(
 
 
 def _strongest(findings: Iterable[Finding]) -> list[Finding]:
-    found = list(findings)
-    decided = [finding for finding in found if finding.within is not None]
+    every = list(findings)
+    decided = [finding for finding in every if finding.within is not None]
     for kind in _STRENGTH:
         if best := [finding for finding in decided if finding.kind == kind]:
             return best
-    return found[:1]
+    return every[:1]
 
 
 def _value(test: Test, group: Group) -> Finding:
@@ -230,14 +230,14 @@ def _undecided(finding: Finding, code: str, **values: object) -> Finding:
 
 
 def _measured(test: Test, group: Group) -> Finding:
-    id, record = next(iter(group.runs.values()))
+    run_id, record = next(iter(group.runs.values()))
     return Finding(
         test,
         None,
         group.kind,
         setup=record.setup,
         device=record.device.name,
-        command=replay(id, record),
+        command=replay(run_id, record),
     )
 
 

@@ -49,20 +49,21 @@ def metric(record: Record, path: str) -> float | None:
         raise KeyError(path)
     if path in GPUS:
         return _gpus(record, GPUS[path])
-    value: Any = record
+    part: Any = record
     for name in path.split("."):
-        if value is None:
+        if part is None:
             return None
-        value = getattr(value, name)
-    return value
+        part = getattr(part, name)
+    number: float | None = part
+    return number
 
 
 def _gpus(record: Record, gpu_bytes: int) -> int | None:
     try:
-        found = smallest_ranks(record, gpu_bytes)
+        fewest = smallest_ranks(record, gpu_bytes)
     except ValueError:  # not in four bits, or no shape whose layers the lab knows
         return None
-    return found.ranks if found else None
+    return fewest.ranks if fewest else None
 
 
 @dataclass(frozen=True)

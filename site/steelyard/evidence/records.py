@@ -36,7 +36,7 @@ SELECTORS = frozenset({"technique", "mode", "device"} | set(Setup.model_fields) 
 MAX_RECORD_BYTES = 4 * 1024**2
 
 LARGEST = 2**63
-"""No measurement comes near it, and reckoning with what lies beyond may overflow."""
+"""Upper bound for any number in a record; larger values are rejected, since later arithmetic may overflow."""
 
 Table = TypeVar("Table", bound=BaseModel)
 
@@ -61,23 +61,23 @@ class Records:
         Of a run on several ranks the record of all of them counts; those of single ranks are its details.
         """
         usable = [
-            (identity(record), record.setup.seed, id, record)
-            for id, record in sorted(self.by_id.items())
+            (identity(record), record.setup.seed, run_id, record)
+            for run_id, record in sorted(self.by_id.items())
             if record.status == "ok" and record.setup.rank_index is None
         ]
         usable.sort(key=lambda item: item[:3])
         return tuple(
-            Group({seed: (id, record) for _, seed, id, record in repeats})
+            Group({seed: (run_id, record) for _, seed, run_id, record in repeats})
             for _, repeats in groupby(usable, key=lambda item: item[0])
         )
 
     @cached_property
     def by_technique(self) -> Mapping[str, tuple[Group, ...]]:
         """The groups of each technique, in their order."""
-        found: dict[str, list[Group]] = {}
+        by_name: dict[str, list[Group]] = {}
         for group in self.groups:
-            found.setdefault(group.first.technique, []).append(group)
-        return {technique: tuple(groups) for technique, groups in found.items()}
+            by_name.setdefault(group.first.technique, []).append(group)
+        return {technique: tuple(groups) for technique, groups in by_name.items()}
 
     @cached_property
     def predicted(self) -> Records:
@@ -118,11 +118,11 @@ def load(folder: Path) -> Records:
     return Records(by_id, (*problems, *broken, *unreadable, *uncounted), predictions, validations, costs)
 
 
-def replay(id: str, record: Record) -> str:
+def replay(run_id: str, record: Record) -> str:
     """Return the command that repeats a published run; what was measured is printed beside what is now."""
-    if id.startswith(f"{PREDICTIONS}/"):
+    if run_id.startswith(f"{PREDICTIONS}/"):
         return record.origin.command
-    return f"python demos/{record.technique}.py --like demos/results/{id}.json"
+    return f"python demos/{record.technique}.py --like demos/results/{run_id}.json"
 
 
 def _read(path: Path) -> Record:
@@ -133,7 +133,7 @@ def _read(path: Path) -> Record:
 
 
 def _predictions(folder: Path) -> tuple[dict[str, Record], list[Problem]]:
-    found: dict[str, Record] = {}
+    by_id: dict[str, Record] = {}
     problems: list[Problem] = []
     for path in sorted((folder / PREDICTIONS).glob("*.jsonl")):
         name = path.relative_to(folder)
@@ -150,8 +150,8 @@ def _predictions(folder: Path) -> tuple[dict[str, Record], list[Problem]]:
             except ValueError as error:
                 problems.append(_problem(name, number, error))
             else:
-                found[f"{name.with_suffix('').as_posix()}/{record.slug}"] = record
-    return found, problems
+                by_id[f"{name.with_suffix('').as_posix()}/{record.slug}"] = record
+    return by_id, problems
 
 
 def _tables(folder: Path, kind: type[Table], thing: str) -> tuple[tuple[Table, ...], list[Problem]]:

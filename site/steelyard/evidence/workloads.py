@@ -24,7 +24,7 @@ DEVICES = ("cuda", "cpu", "fake")
 
 
 @dataclass(frozen=True)
-class Work:
+class Workload:
     """What was done and where, and the repeats of it: by technique, the baseline first."""
 
     groups: tuple[Group, ...]
@@ -69,28 +69,28 @@ class Work:
 
 
 @remembered(1)
-def works(records: Records) -> tuple[Work, ...]:
+def workloads(records: Records) -> tuple[Workload, ...]:
     """Return every work: on a GPU first, and there the one first in which most techniques were measured."""
-    found: dict[str, list[Group]] = {}
+    by_setting: dict[str, list[Group]] = {}
     for group in records.groups:
-        found.setdefault(repr(setting(group.first)), []).append(group)
-    made = [Work(tuple(sorted(groups, key=order))) for groups in found.values()]
+        by_setting.setdefault(repr(setting(group.first)), []).append(group)
+    made = [Workload(tuple(sorted(groups, key=group_order))) for groups in by_setting.values()]
     return tuple(
         sorted(made, key=lambda w: (DEVICES.index(w.first.device.kind), -len(w.techniques), -len(w.groups)))
     )
 
 
-def works_of(technique: str, records: Records) -> tuple[Work, ...]:
+def workloads_of(technique: str, records: Records) -> tuple[Workload, ...]:
     """Return the works in which a technique was measured; the first heads its page."""
-    return tuple(work for work in works(records) if technique in work.techniques)
+    return tuple(work for work in workloads(records) if technique in work.techniques)
 
 
-def apart(a: Work, b: Work) -> tuple[Difference, ...]:
+def workload_differences(a: Workload, b: Workload) -> tuple[Difference, ...]:
     """Return in what two works differ."""
     return unlike(dict(setting(a.first)), dict(setting(b.first)))
 
 
-def order(group: Group) -> tuple[Any, ...]:
+def group_order(group: Group) -> tuple[Any, ...]:
     """Return the place of repeats among others of their work: by technique, precision, step and so on."""
     setup = group.first.setup
     return place(group.technique), setup.precision != "mixed", *arm_order(setup), group.ids

@@ -66,7 +66,7 @@ def _inline(html: str) -> str:
 
 
 def _sources(question: Question, words: Words) -> Iterable[str]:
-    """No format has a place for sources; they are worth a list at the end of the explanation."""
+    """Return the sources as a list for the end of the explanation: no format has a field for them."""
     if question.sources:
         yield f"<p>{words.sources}</p>"
         yield f"<ul>{''.join(f'<li>{plain(source)}</li>' for source in question.sources)}</ul>"
@@ -74,15 +74,15 @@ def _sources(question: Question, words: Words) -> Iterable[str]:
 
 def _read(names: dict[str, str], root: Path, note: Note) -> dict[str, bytes]:
     """Read the pictures, none from outside the questions folder."""
-    found: dict[str, bytes] = {}
+    pictures: dict[str, bytes] = {}
     for name, path in names.items():
         try:
             file = (root / path).resolve(strict=True)
             if file.is_relative_to(root.resolve()) and file.is_file() and file.stat().st_size <= MAX_PICTURE:
-                found[name] = file.read_bytes()
+                pictures[name] = file.read_bytes()
                 continue
             reason = f"it is larger than {MAX_PICTURE // 2**20} MiB, or outside the questions folder"
         except OSError as error:
             reason = error.strerror or str(error)
         note(f'the picture "{path}" is missing from the export: {reason}')
-    return found
+    return pictures

@@ -33,7 +33,7 @@ Note = Callable[[int, str], None]
 
 
 @dataclass
-class Plan:
+class ImportPlan:
     """What will be written, by name within the folder, and the questions among it."""
 
     language: str
@@ -101,7 +101,7 @@ class Plan:
 
     def _pictures(self, item: Item, name: str, note: Note) -> dict[str, str]:
         """Return for each picture's address the name of its file."""
-        found: dict[str, str] = {}
+        pictures: dict[str, str] = {}
         for key in item.pictures:
             suffix = PurePosixPath(key).suffix.lower()
             if suffix not in IMAGE_TYPES:
@@ -109,15 +109,18 @@ class Plan:
                 continue
             stem = _slug(PurePosixPath(key).stem) or "picture"
             file = f"{name}-{stem}{suffix}" if not stem.startswith(name) else f"{stem}{suffix}"
-            while file in found.values() or file in self.files:
+            while file in pictures.values() or file in self.files:
                 file = f"{PurePosixPath(file).stem}x{suffix}"
-            found[PLUGINFILE + key] = file
-        return found
+            pictures[PLUGINFILE + key] = file
+        return pictures
 
 
 def question_file(item: Item, language: str, pictures: Mapping[str, str], note: Callable[[str], None]) -> str:
     """Return an item as the text of a question file. `pictures`: address → file beside it."""
-    about = lambda message: note(f'question "{item.title}": {message}')  # noqa: E731
+
+    def about(message: str) -> None:
+        note(f'question "{item.title}": {message}')
+
     front = _front_matter(item, about)
 
     def markdown(html: str, level: int = 3, choice: bool = False) -> str:
@@ -135,17 +138,17 @@ def question_file(item: Item, language: str, pictures: Mapping[str, str], note: 
         lines.append(f"{letter}. {text}" if _begins_with_words(text) else f"{letter}.\n\n{text}")
     key = ", ".join(letter for letter, option in zip(letters, item.options, strict=True) if option.correct)
     lines += [heading("answer", language), key, heading("explanation", language)]
-    told = [
+    feedback_parts = [
         (letter, option.feedback)
         for letter, option in zip(letters, item.options, strict=True)
         if option.feedback
     ]
     general = markdown(item.explanation)
-    if not general and not told:
+    if not general and not feedback_parts:
         general = WORDS[language].no_explanation
         about("it has no explanation: write one")
     lines += [general] if general else []
-    for letter, feedback in told:
+    for letter, feedback in feedback_parts:
         if text := markdown(feedback, level=4):
             lines += [f"### {letter}", text]
     return "\n\n".join(lines) + "\n"
@@ -153,10 +156,10 @@ def question_file(item: Item, language: str, pictures: Mapping[str, str], note: 
 
 def _spelled(pictures: Mapping[str, str]) -> dict[str, str]:
     """Return the addresses as texts may spell them: a name with a space is written with `%20`."""
-    found = dict(pictures)
+    spelled = dict(pictures)
     for address, file in pictures.items():
-        found[PLUGINFILE + quote(address.removeprefix(PLUGINFILE))] = file
-    return found
+        spelled[PLUGINFILE + quote(address.removeprefix(PLUGINFILE))] = file
+    return spelled
 
 
 def _begins_with_words(markdown: str) -> bool:
@@ -211,9 +214,9 @@ def _what(question: Question) -> tuple[str, ...]:
     return (comparable(question.stem.source), *sorted(comparable(c.text.source) for c in question.choices))
 
 
-def plan(items: Iterable[Item], language: str, note: Note) -> Plan:
+def import_plan(items: Iterable[Item], language: str, note: Note) -> ImportPlan:
     """Return what to write for these questions, checked."""
-    made = Plan(language)
+    made = ImportPlan(language)
     for item in items:
         made.add(item, note)
     return made

@@ -199,10 +199,10 @@ class _Block:
         if self.text[begin : markers[0]].strip():
             self.reading.error(self.line(begin), 'before the first choice stands text without "=" or "~"')
             return
-        format, stem = _format(stem, "moodle")
-        found = []
+        text_format, stem = _format(stem, "moodle")
+        weighted = []
         for at, stop in zip(markers, [*markers[1:], answers], strict=True):
-            found.append(self.choice(at, stop, format))
+            weighted.append(self.choice(at, stop, text_format))
         single = any(self.marks[at] == "=" for at in markers)
         explanation = self.text[general + 4 : end] if general >= 0 else ""
         names = [match for comment in self.comments for match in _TAG.findall(comment)]
@@ -211,18 +211,18 @@ class _Block:
             Item(
                 id=next((value for kind, value in names if kind == "id"), "").replace("\\]", "]").strip(),
                 title=title,
-                stem=to_html(stem, format),
-                options=tuple(Option(html, weight > 0, feedback) for html, weight, feedback in found),
-                explanation=to_html(*reversed(_format(explanation, format))),
+                stem=to_html(stem, text_format),
+                options=tuple(Option(html, weight > 0, feedback) for html, weight, feedback in weighted),
+                explanation=to_html(*reversed(_format(explanation, text_format))),
                 single=single,
                 scoring="all-or-nothing",
                 tags=tuple(value.replace("\\]", "]").strip() for kind, value in names if kind == "tag"),
                 line=line,
             ),
-            [weight for _, weight, _ in found],
+            [weight for _, weight, _ in weighted],
         )
 
-    def choice(self, at: int, stop: int, format: str) -> tuple[str, float, str]:
+    def choice(self, at: int, stop: int, text_format: str) -> tuple[str, float, str]:
         """Return a choice's text and feedback as HTML, with its percentage between them."""
         weight = 100.0 if self.marks[at] == "=" else 0.0
         begin = at + 1
@@ -230,8 +230,12 @@ class _Block:
             weight, begin = float(match[1]), match.end()
         feedback = self.marks.find("#", begin, stop)
         words = self.text[begin : stop if feedback < 0 else feedback]
-        told = self.text[feedback + 1 : stop] if feedback >= 0 else ""
-        return to_html(*reversed(_format(words, format))), weight, to_html(*reversed(_format(told, format)))
+        feedback_text = self.text[feedback + 1 : stop] if feedback >= 0 else ""
+        return (
+            to_html(*reversed(_format(words, text_format))),
+            weight,
+            to_html(*reversed(_format(feedback_text, text_format))),
+        )
 
 
 def _kind(body: str) -> str:

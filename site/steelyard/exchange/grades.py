@@ -43,19 +43,20 @@ def grades(item: Item, note: Callable[[str], None]) -> list[str]:
     if not item.single and _held(item.scoring, item.keys) != item.scoring:
         stand_in = _held(item.scoring, item.keys)
         note(f"Moodle adds up a value per choice and cannot hold scoring {item.scoring}: {stand_in} instead")
-    found = []
+    percentages = []
     for wanted in _wanted(item.scoring, item.single, [option.correct for option in item.options]):
         value = _snapped(wanted)
         if abs(value - wanted) > _CLOSE:
             note(f"Moodle has no grade of {float(wanted):.5g} %: {_VALUES[value]} % instead")
-        found.append(_VALUES[value])
-    return found
+        percentages.append(_VALUES[value])
+    return percentages
 
 
 def scoring_of(percent: Sequence[float], single: bool, right: Sequence[bool]) -> Scoring | None:
     """Return the rule that gives these percentages, the default before others; None for no rule."""
     keys = sum(right)
-    rules = [default_scoring(keys), *(rule for rule in get_args(Scoring) if rule != default_scoring(keys))]
+    every: tuple[Scoring, ...] = get_args(Scoring)
+    rules = [default_scoring(keys), *(rule for rule in every if rule != default_scoring(keys))]
     for rule in rules:
         if not single and _held(rule, keys) != rule:
             continue

@@ -59,7 +59,7 @@ class _Writer:
     # ---- blocks -----------------------------------------------------------------------------------------
 
     def blocks(self, children: Iterable[Element | str]) -> list[str]:
-        found: list[str] = []
+        pieces: list[str] = []
         run: list[Element | str] = []
         before, other = "", False
         for child in _unwrapped(children):
@@ -72,8 +72,8 @@ class _Writer:
             other = before == child.tag and not words and not other
             made = self.block(child, other)
             before = child.tag if made or (before == child.tag and not words) else ""
-            found += words + made
-        return found + self.paragraphs(run)
+            pieces += words + made
+        return pieces + self.paragraphs(run)
 
     def block(self, element: Element, other: bool) -> list[str]:
         """Return one block element as Markdown blocks; a list with the `other` of its two marks."""
@@ -101,13 +101,13 @@ class _Writer:
 
     def paragraphs(self, run: Sequence[Element | str]) -> list[str]:
         """Return a run of inline content as a paragraph, cut where a displayed formula stands in it."""
-        found = []
+        pieces = []
         for piece in _cut(run):
             if isinstance(piece, str):
-                found.append(self.display(piece))
+                pieces.append(self.display(piece))
             elif words := self.lines(self.inline(piece)):
-                found.append(words)
-        return found
+                pieces.append(words)
+        return pieces
 
     def display(self, latex: str) -> str:
         block = f"$$\n{latex}\n$$" if "\n" in latex else f"$${latex}$$"
@@ -136,7 +136,7 @@ class _Writer:
         )
         start = element.attributes.get("start", "1")
         number = int(start) if re.fullmatch(r"\d{1,8}", start) else 1
-        found = []
+        pieces = []
         for index, item in enumerate(items):
             if element.tag == "ul":
                 marker = "*" if other else "-"
@@ -148,8 +148,8 @@ class _Writer:
                 f"{marker} {content[0]}".rstrip(),
                 *(indent + line if line else "" for line in content[1:]),
             ]
-            found.append("\n".join(lines))
-        return [("\n\n" if loose else "\n").join(found)] if found else []
+            pieces.append("\n".join(lines))
+        return [("\n\n" if loose else "\n").join(pieces)] if pieces else []
 
     def table(self, table: Element) -> list[str]:
         rows = [
@@ -175,16 +175,16 @@ class _Writer:
 
     def inlines(self, children: Iterable[Element | str]) -> list[str]:
         """Return blocks that have to become a line each."""
-        found: list[str] = []
+        pieces: list[str] = []
         run: list[Element | str] = []
         for child in _unwrapped(children):
             if isinstance(child, str) or child.tag not in _BLOCKS:
                 run.append(child)
                 continue
-            found.append(self.inline(run))
+            pieces.append(self.inline(run))
             run = []
-            found += self.inlines(child.children)
-        return [words for words in [*found, self.inline(run)] if words.strip()]
+            pieces += self.inlines(child.children)
+        return [words for words in [*pieces, self.inline(run)] if words.strip()]
 
     # ---- inline -----------------------------------------------------------------------------------------
 
@@ -306,17 +306,17 @@ def _unwrapped(children: Iterable[Element | str]) -> Iterable[Element | str]:
 
 
 def _pushed(mark: str, children: Iterable[Element | str]) -> list[Element | str]:
-    found: list[Element | str] = []
+    pieces: list[Element | str] = []
     for child in children:
         if isinstance(child, str):
-            found.append(Element(mark, {}, [child]) if child.strip() else child)
+            pieces.append(Element(mark, {}, [child]) if child.strip() else child)
         elif child.tag in ("pre", "hr"):
-            found.append(child)
+            pieces.append(child)
         elif child.tag in _BLOCKS or _holds_block(child):
-            found.append(Element(child.tag, child.attributes, _pushed(mark, child.children)))
+            pieces.append(Element(child.tag, child.attributes, _pushed(mark, child.children)))
         else:
-            found.append(Element(mark, {}, [child]))
-    return found
+            pieces.append(Element(mark, {}, [child]))
+    return pieces
 
 
 def _holds_block(element: Element) -> bool:

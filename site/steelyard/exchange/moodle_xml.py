@@ -116,8 +116,8 @@ class _Element:
 
     def html(self) -> str:
         """Return the text that this element holds, in the format that it names."""
-        format = self.attributes.get("format", "moodle_auto_format")
-        return to_html(self.value("text"), format)
+        text_format = self.attributes.get("format", "moodle_auto_format")
+        return to_html(self.value("text"), text_format)
 
 
 class _TooDeep(Exception):  # noqa: N818 — never leaves this module
@@ -204,7 +204,7 @@ def _read(question: _Element, reading: Reading) -> None:
             reading.error(answer.line, f'the fraction "{fraction[:20]}" is no percentage')
             return
         percent.append(float(fraction))
-    texts = {tag: found for tag in ("questiontext", "generalfeedback") if (found := question.first(tag))}
+    texts = {tag: element for tag in ("questiontext", "generalfeedback") if (element := question.first(tag))}
     feedback = [answer.first("feedback") for answer in answers]
     _combined(question, reading, title)
     names = question.first("tags")
@@ -215,8 +215,8 @@ def _read(question: _Element, reading: Reading) -> None:
             title=title,
             stem=texts["questiontext"].html() if "questiontext" in texts else "",
             options=tuple(
-                Option(answer.html(), False, told.html() if told else "")
-                for answer, told in zip(answers, feedback, strict=True)
+                Option(answer.html(), False, response.html() if response else "")
+                for answer, response in zip(answers, feedback, strict=True)
             ),
             explanation=texts["generalfeedback"].html() if "generalfeedback" in texts else "",
             single=question.value("single", "true").lower() in ("true", "1"),
@@ -225,7 +225,9 @@ def _read(question: _Element, reading: Reading) -> None:
             tags=tuple("".join((tag.first("text") or tag).pieces).strip() for tag in names.all("tag"))
             if names
             else (),
-            pictures=_pictures([*texts.values(), *answers, *(told for told in feedback if told)], reading),
+            pictures=_pictures(
+                [*texts.values(), *answers, *(response for response in feedback if response)], reading
+            ),
             line=question.line,
         ),
         percent,
@@ -246,7 +248,7 @@ def _combined(question: _Element, reading: Reading, title: str) -> None:
 
 
 def _pictures(elements: Sequence[_Element], reading: Reading) -> dict[str, bytes]:
-    found: dict[str, bytes] = {}
+    pictures: dict[str, bytes] = {}
     for element in elements:
         for file in element.all("file"):
             name = file.attributes.get("name", "")
@@ -260,6 +262,6 @@ def _pictures(elements: Sequence[_Element], reading: Reading) -> dict[str, bytes
                     file.line, f'the embedded file "{name}" is larger than {MAX_PICTURE // 2**20} MiB'
                 )
                 continue
-            if found.setdefault(name, data) != data:
+            if pictures.setdefault(name, data) != data:
                 reading.error(file.line, f'two different embedded files of one question are named "{name}"')
-    return found
+    return pictures

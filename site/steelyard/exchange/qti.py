@@ -49,14 +49,14 @@ def write(items: Sequence[Item], title: str, note: Note) -> bytes:
         if item.shuffle and not shuffled:
             note(item, "Canvas shuffles the choices of all questions or of none: none here")
     pictures = {name: data for item in items for name, data in item.pictures.items()}
-    id = f"steelyard-{hashlib.sha256(title.encode()).hexdigest()[:16]}"
-    settings, assessment = f"{id}/assessment_meta.xml", f"{id}/{id}.xml"
+    identifier = f"steelyard-{hashlib.sha256(title.encode()).hexdigest()[:16]}"
+    settings, assessment = f"{identifier}/assessment_meta.xml", f"{identifier}/{identifier}.xml"
     packed = BytesIO()
     with ZipFile(packed, "w", ZIP_DEFLATED) as package:
         for name, data in (
-            ("imsmanifest.xml", _manifest(id, title, assessment, settings, pictures)),
-            (settings, _settings(id, title, items, shuffled)),
-            (assessment, _assessment(id, title, items)),
+            ("imsmanifest.xml", _manifest(identifier, title, assessment, settings, pictures)),
+            (settings, _settings(identifier, title, items, shuffled)),
+            (assessment, _assessment(identifier, title, items)),
             *((f"{FOLDER}/{name}", data) for name, data in pictures.items()),
         ):
             # A fixed date: the same questions make the same file.
@@ -77,20 +77,23 @@ def _metadata(xml: XmlWriter, pairs: Mapping[str, str]) -> None:
                 xml.leaf("fieldentry", entry)
 
 
-def _assessment(id: str, title: str, items: Sequence[Item]) -> bytes:
+def _assessment(identifier: str, title: str, items: Sequence[Item]) -> bytes:
     xml = XmlWriter()
-    with xml.within("questestinterop", _ASSESSMENT), xml.within("assessment", {"ident": id, "title": title}):
+    with (
+        xml.within("questestinterop", _ASSESSMENT),
+        xml.within("assessment", {"ident": identifier, "title": title}),
+    ):
         _metadata(xml, {"cc_maxattempts": "1"})
         with xml.within("section", {"ident": "root_section"}):
             for number, item in enumerate(items, 1):
-                _item(xml, f"{id}-{number}", item)
+                _item(xml, f"{identifier}-{number}", item)
     return xml.bytes()
 
 
-def _item(xml: XmlWriter, id: str, item: Item) -> None:
-    letters = [f"{id}-{letter}" for letter in ascii_uppercase[: len(item.options)]]
+def _item(xml: XmlWriter, identifier: str, item: Item) -> None:
+    letters = [f"{identifier}-{letter}" for letter in ascii_uppercase[: len(item.options)]]
     kind = "multiple_choice_question" if item.single else "multiple_answers_question"
-    with xml.within("item", {"ident": id, "title": item.title}):
+    with xml.within("item", {"ident": identifier, "title": item.title}):
         with xml.within("itemmetadata"):
             _metadata(
                 xml,
@@ -159,9 +162,11 @@ def _feedback(xml: XmlWriter, ident: str, html: str) -> None:
         _html(xml, html)
 
 
-def _manifest(id: str, title: str, assessment: str, settings: str, pictures: Mapping[str, bytes]) -> bytes:
+def _manifest(
+    identifier: str, title: str, assessment: str, settings: str, pictures: Mapping[str, bytes]
+) -> bytes:
     xml = XmlWriter()
-    with xml.within("manifest", {**_MANIFEST, "identifier": f"{id}-manifest"}):
+    with xml.within("manifest", {**_MANIFEST, "identifier": f"{identifier}-manifest"}):
         with xml.within("metadata"):
             xml.leaf("schema", "IMS Content")
             xml.leaf("schemaversion", "1.1.3")
@@ -169,25 +174,25 @@ def _manifest(id: str, title: str, assessment: str, settings: str, pictures: Map
                 xml.leaf("imsmd:string", title)
         xml.leaf("organizations")
         with xml.within("resources"):
-            with xml.within("resource", {"identifier": id, "type": "imsqti_xmlv1p2"}):
+            with xml.within("resource", {"identifier": identifier, "type": "imsqti_xmlv1p2"}):
                 xml.leaf("file", "", {"href": assessment})
-                xml.leaf("dependency", "", {"identifierref": f"{id}-settings"})
+                xml.leaf("dependency", "", {"identifierref": f"{identifier}-settings"})
             kind = "associatedcontent/imscc_xmlv1p1/learning-application-resource"
-            settled = {"identifier": f"{id}-settings", "type": kind, "href": settings}
+            settled = {"identifier": f"{identifier}-settings", "type": kind, "href": settings}
             with xml.within("resource", settled):
                 xml.leaf("file", "", {"href": settings})
             for number, name in enumerate(pictures, 1):
                 href = f"{FOLDER}/{name}"
-                shown = {"identifier": f"{id}-picture-{number}", "type": "webcontent", "href": href}
+                shown = {"identifier": f"{identifier}-picture-{number}", "type": "webcontent", "href": href}
                 with xml.within("resource", shown):
                     xml.leaf("file", "", {"href": href})
     return xml.bytes()
 
 
-def _settings(id: str, title: str, items: Sequence[Item], shuffled: bool) -> bytes:
+def _settings(identifier: str, title: str, items: Sequence[Item], shuffled: bool) -> bytes:
     """Return Canvas's own file of settings; what is not in it is as Canvas has it by default."""
     xml = XmlWriter()
-    with xml.within("quiz", {**_SETTINGS, "identifier": id}):
+    with xml.within("quiz", {**_SETTINGS, "identifier": identifier}):
         xml.leaf("title", title)
         xml.leaf("description")
         xml.leaf("shuffle_answers", "true" if shuffled else "false")

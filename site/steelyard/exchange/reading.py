@@ -19,9 +19,9 @@ _WHOLE = 99.99
 """Percent from which on a choice is wholly right."""
 
 
-def to_html(text: str, format: str) -> str:
+def to_html(text: str, text_format: str) -> str:
     """Return a text in one of Moodle's formats (html, plain, markdown, else "auto-format") as HTML."""
-    match format:
+    match text_format:
         case "html":
             return text
         case "plain" | "plain_text":
@@ -56,10 +56,10 @@ def add(reading: Reading, item: Item, percent: Sequence[float]) -> None:
     scoring = scoring_of(percent, item.single, right)
     if scoring is None:
         scoring = default_scoring(sum(right))
-        told = ", ".join(
+        listed = ", ".join(
             f"{letter} {value:g} %" for letter, value in zip(ascii_uppercase, percent, strict=False)
         )
-        reading.note(item.line, f"question{name}: no rule scores {told}; scoring is {scoring} instead")
+        reading.note(item.line, f"question{name}: no rule scores {listed}; scoring is {scoring} instead")
     options = tuple(
         replace(option, correct=correct) for option, correct in zip(item.options, right, strict=True)
     )

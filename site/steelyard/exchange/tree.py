@@ -28,6 +28,8 @@ _HOLDS = {"ul", "ol", "table", "blockquote", "div", "td", "th", "li", "dl"}
 
 @dataclass
 class Element:
+    """An element of an HTML document, with its children in order."""
+
     tag: str
     attributes: dict[str, str] = field(default_factory=dict)
     children: list[Element | str] = field(default_factory=list)

@@ -1,4 +1,4 @@
-"""Everything that is asked of the store. A writer commits nothing: the caller does, once per request."""
+"""Attempts: begun, answered, and read back. A writer commits nothing: the caller does, once per request."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from steelyard.store.editions import Edition
+from steelyard.bank.model import Edition
 from steelyard.store.exams import latest_draft
 from steelyard.store.models import Answer, Attempt, Draft, Guess, Item, Learner, Submission, Version
 from steelyard.store.writing import add
 
 
 @dataclass(frozen=True)
-class Planned:
+class PlannedItem:
     """A question that is about to become an item of an attempt."""
 
     question: str
@@ -28,7 +28,7 @@ class Planned:
 
 
 @dataclass(frozen=True)
-class Seat:
+class AttemptItem:
     """An item of an attempt with the answer and the guess given to it, if any."""
 
     question: str
@@ -47,14 +47,14 @@ class Seat:
 
 
 @dataclass(frozen=True)
-class Sitting:
+class AttemptView:
     """An attempt as its learner sees it."""
 
     id: str
     quiz: str | None
     mode: str
     started: datetime
-    seats: tuple[Seat, ...]
+    items: tuple[AttemptItem, ...]
     deadline: datetime | None = None
     """When the server ends this exam."""
     submitted: datetime | None = None
@@ -68,27 +68,27 @@ class Sitting:
         return self.mode == "exam" and self.submitted is None
 
     @property
-    def blank(self) -> tuple[Seat, ...]:
+    def blank(self) -> tuple[AttemptItem, ...]:
         """The items of an exam under way in which nothing is ticked."""
-        return tuple(seat for seat in self.seats if not seat.draft)
+        return tuple(item for item in self.items if not item.draft)
 
     @property
-    def next(self) -> Seat | None:
+    def next(self) -> AttemptItem | None:
         """The first item without an answer."""
-        return next((seat for seat in self.seats if not seat.answered), None)
+        return next((item for item in self.items if not item.answered), None)
 
-    def seat(self, question: str) -> Seat | None:
-        return next((seat for seat in self.seats if seat.question == question), None)
+    def item(self, question: str) -> AttemptItem | None:
+        return next((item for item in self.items if item.question == question), None)
 
-    def after(self, question: str) -> Seat | None:
+    def after(self, question: str) -> AttemptItem | None:
         """Return the item that comes after this question's."""
-        questions = [seat.question for seat in self.seats]
-        rest = self.seats[questions.index(question) + 1 :]
+        questions = [item.question for item in self.items]
+        rest = self.items[questions.index(question) + 1 :]
         return rest[0] if rest else None
 
 
 @dataclass(frozen=True)
-class Tally:
+class AttemptSummary:
     """How far one attempt at a quiz has come."""
 
     attempt: str
@@ -116,7 +116,7 @@ def start(
     learner: str,
     quiz: str | None,
     mode: str,
-    items: Sequence[Planned],
+    items: Sequence[PlannedItem],
     now: datetime,
     deadline: datetime | None = None,
 ) -> None:
@@ -140,20 +140,20 @@ def start(
         )
 
 
-def sitting(session: Session, attempt: str, learner: str) -> Sitting | None:
+def attempt_view(session: Session, attempt: str, learner: str) -> AttemptView | None:
     """Return this learner's attempt, by one statement; None when there is none, or it is somebody else's."""
     if not _ID.fullmatch(attempt):  # PostgreSQL takes no NUL in a text, not even to look for it
         return None
-    rows = session.execute(_SITTING, {"attempt": attempt, "learner": learner}).all()
+    rows = session.execute(_ATTEMPT, {"attempt": attempt, "learner": learner}).all()
     if not rows:
         return None
     first = rows[0]
-    return Sitting(
+    return AttemptView(
         attempt,
         first.quiz,
         first.mode,
         first.started,
-        tuple(_seat(row) for row in rows),
+        tuple(_item(row) for row in rows),
         first.deadline,
         first.submitted,
         first.by,
@@ -207,14 +207,14 @@ def edition(session: Session, digest: str) -> Edition:
     return Edition.from_json(content)
 
 
-def tallies(session: Session, learner: str) -> list[Tally]:
+def attempt_summaries(session: Session, learner: str) -> list[AttemptSummary]:
     """Return this learner's attempts at quizzes, the latest first, by one statement."""
-    return [Tally(**row._mapping) for row in session.execute(_TALLIES, {"learner": learner})]
+    return [AttemptSummary(**row._mapping) for row in session.execute(_SUMMARIES, {"learner": learner})]
 
 
 def scores(session: Session, learner: str, questions: Collection[str]) -> dict[str, list[tuple[str, float]]]:
     """Return how this learner's answers to some questions were graded: attempt → questions with scores."""
-    found: dict[str, list[tuple[str, float]]] = {}
+    by_attempt: dict[str, list[tuple[str, float]]] = {}
     if questions:
         statement = (
             sa.select(Answer.attempt, Answer.question, Answer.score)
@@ -222,13 +222,13 @@ def scores(session: Session, learner: str, questions: Collection[str]) -> dict[s
             .where(Attempt.learner == learner, Answer.question.in_(questions))
         )
         for row in session.execute(statement):
-            found.setdefault(row.attempt, []).append((row.question, row.score))
-    return found
+            by_attempt.setdefault(row.attempt, []).append((row.question, row.score))
+    return by_attempt
 
 
 _ID = re.compile("[0-9a-f]{32}")
 
-_SITTING = (
+_ATTEMPT = (
     sa.select(
         Attempt.quiz,
         Attempt.mode,
@@ -255,7 +255,7 @@ _SITTING = (
 
 _TICKED = sa.func.nullif(latest_draft(Draft.chosen), "")
 
-_TALLIES = (
+_SUMMARIES = (
     sa.select(
         Attempt.id.label("attempt"),
         Attempt.quiz,
@@ -277,7 +277,7 @@ _TALLIES = (
 )
 
 
-def _seat(row: Any) -> Seat:
-    return Seat(
+def _item(row: Any) -> AttemptItem:
+    return AttemptItem(
         row.question, row.version, row.letters, row.chosen, row.score, row.guess, row.measured, row.draft
     )

@@ -24,7 +24,7 @@ MOST_EXTRA = 200
 
 
 @dataclass(frozen=True)
-class Group:
+class ClassInfo:
     """A class, with how many have joined it."""
 
     code: str
@@ -35,7 +35,7 @@ class Group:
 
 
 @dataclass(frozen=True)
-class Fellow:
+class ClassMember:
     """A member of a class, without what would lead to the learner outside it."""
 
     pseudonym: str
@@ -68,25 +68,25 @@ def create_class(session: Session, *, name: str, instructor: str, now: datetime)
             return code
 
 
-def group(session: Session, code: str) -> Group | None:
+def group(session: Session, code: str) -> ClassInfo | None:
     """Return the class with this code, as it is stored; None without one."""
     row = session.execute(_groups().where(Class.code == code)).one_or_none()
-    return Group(**row._mapping) if row else None
+    return ClassInfo(**row._mapping) if row else None
 
 
-def groups_of(session: Session, instructor: str) -> list[Group]:
+def groups_of(session: Session, instructor: str) -> list[ClassInfo]:
     """Return an instructor's classes, the latest first."""
     statement = _groups().where(Class.instructor == instructor)
     rows = session.execute(statement.order_by(Class.created.desc(), Class.code))
-    return [Group(**row._mapping) for row in rows]
+    return [ClassInfo(**row._mapping) for row in rows]
 
 
-def fellows(session: Session, code: str) -> list[Fellow]:
+def fellows(session: Session, code: str) -> list[ClassMember]:
     """Return the members of a class by pseudonym."""
     statement = sa.select(Member.pseudonym, Member.extra_percent, Member.joined).where(
         Member.class_code == code
     )
-    rows = [Fellow(**row._mapping) for row in session.execute(statement)]
+    rows = [ClassMember(**row._mapping) for row in session.execute(statement)]
     return sorted(rows, key=lambda fellow: fellow.pseudonym.casefold())
 
 
@@ -119,6 +119,7 @@ def join(session: Session, *, code: str, learner: str, pseudonym: str, now: date
 
 
 def leave(session: Session, *, code: str, learner: str) -> None:
+    """Remove a learner from a class, if they are in it."""
     session.execute(
         sa.delete(Member).where(Member.class_code == code, Member.learner == learner),
         execution_options=_BLIND,

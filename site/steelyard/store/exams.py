@@ -14,7 +14,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from steelyard.store.editions import Edition
+from steelyard.bank.model import Edition
 from steelyard.store.models import Answer, Attempt, Draft, Item, Member, Moment, Submission, Version
 from steelyard.store.writing import add, insert
 

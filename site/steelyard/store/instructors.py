@@ -25,7 +25,9 @@ NAME = re.compile(r"[a-z0-9][a-z0-9._@-]{0,59}")
 
 
 @dataclass(frozen=True)
-class Listed:
+class InstructorSummary:
+    """An instructor as the command line lists them."""
+
     name: str
     created: datetime
     classes: int
@@ -44,7 +46,7 @@ def add_instructor(session: Session, *, name: str, password: str, now: datetime)
     return add(session, Instructor, name=name, password=password, created=now)
 
 
-def instructors(session: Session) -> list[Listed]:
+def instructors(session: Session) -> list[InstructorSummary]:
     """Return all instructors by name."""
     statement = (
         sa.select(Instructor.name, Instructor.created, sa.func.count(Class.code).label("classes"))
@@ -52,7 +54,7 @@ def instructors(session: Session) -> list[Listed]:
         .group_by(Instructor.name)
         .order_by(Instructor.name)
     )
-    return [Listed(**row._mapping) for row in session.execute(statement)]
+    return [InstructorSummary(**row._mapping) for row in session.execute(statement)]
 
 
 def password_of(session: Session, name: str) -> str | None:
@@ -94,6 +96,7 @@ def logged_in(session: Session, digest: str, now: datetime) -> str | None:
 
 
 def remove_login(session: Session, digest: str) -> None:
+    """Delete a login by the digest of its token, if there is one."""
     session.execute(sa.delete(Login).where(Login.digest == digest), execution_options=_BLIND)
 
 

@@ -1,4 +1,4 @@
-"""A learner as such: whether they are written down, how they go on elsewhere, and how they leave."""
+"""Learners: whether one is stored, moving to another device, and deletion."""
 
 from __future__ import annotations
 

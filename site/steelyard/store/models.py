@@ -38,6 +38,8 @@ class Moment(TypeDecorator[datetime]):
 
 
 class Base(DeclarativeBase):
+    """The base of all tables."""
+
     metadata = sa.MetaData(
         naming_convention={
             "ix": "ix_%(table_name)s_%(column_0_N_name)s",
@@ -138,7 +140,7 @@ class Draft(Base):
     tab: Mapped[str | None] = mapped_column(sa.String(16))
     """A number that the script drew for the page from which this was saved; null without a script."""
     nth: Mapped[int | None]
-    """The how manieth save of that page this is, from 1."""
+    """Which save of that page this is, from 1."""
 
 
 class Submission(Base):

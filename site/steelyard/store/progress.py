@@ -86,8 +86,8 @@ def everything(session: Session, learner: str, sealed: Collection[str]) -> dict[
             own = Undo.answer.in_(answers)
         else:
             own = columns["attempt"].in_(attempts)
-        found = session.execute(sa.select(*columns).where(own).order_by(*table.__table__.primary_key))
-        rows[table.__tablename__] = [dict(row._mapping) for row in found]
+        result = session.execute(sa.select(*columns).where(own).order_by(*table.__table__.primary_key))
+        rows[table.__tablename__] = [dict(row._mapping) for row in result]
     _withhold(rows, sealed)
     return rows
 
@@ -98,9 +98,9 @@ def _told(sealed: Collection[str]) -> sa.ColumnElement[bool]:
 
 def _withhold(rows: dict[str, list[dict[str, Any]]], sealed: Collection[str]) -> None:
     silent = {attempt["id"] for attempt in rows["attempts"] if attempt["quiz"] in sealed}
-    told = {(row["attempt"], row["question"]) for row in rows["answers"] if row["attempt"] not in silent}
+    released = {(row["attempt"], row["question"]) for row in rows["answers"] if row["attempt"] not in silent}
     for row in rows["items"]:
-        if (row["attempt"], row["question"]) not in told:
+        if (row["attempt"], row["question"]) not in released:
             row["version"] = None
     for table, column in (("answers", "score"), ("guesses", "measured")):
         for row in rows[table]:

@@ -13,13 +13,13 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from steelyard.bank.model import Edition
 from steelyard.statistics import RemovedAnswers
-from steelyard.store.editions import Edition
 from steelyard.store.models import Answer, Attempt, Item, Member, Remnant, Submission, Version
 
 
 @dataclass(frozen=True)
-class Given:
+class StoredAnswer:
     """An answer, or a blank in an exam that has ended, which chose nothing."""
 
     attempt: str
@@ -31,12 +31,12 @@ class Given:
 
 
 @dataclass(frozen=True)
-class Result:
+class MemberAttempt:
     """One attempt of a member of a class."""
 
     pseudonym: str
     number: int
-    """The how manieth at this quiz, from 1."""
+    """Which of the learner's attempts at this quiz, from 1."""
     mode: str
     started: datetime
     submitted: datetime | None
@@ -51,7 +51,7 @@ def given(
     class_code: str | None = None,
     language: str | None = None,
     first_only: bool = True,
-) -> list[Given]:
+) -> list[StoredAnswer]:
     """Return the answers to a quiz: of everybody or of one class, in every language or in one.
 
     By default only those of each learner's first attempt at the quiz.
@@ -69,7 +69,7 @@ def given(
         statement = statement.where(Attempt.learner.in_(_learners(class_code)))
     if language is not None:
         statement = statement.where(Answer.language == language)
-    return [Given(**row._mapping) for row in session.execute(statement)]
+    return [StoredAnswer(**row._mapping) for row in session.execute(statement)]
 
 
 def remains(
@@ -96,13 +96,13 @@ def versions(session: Session, digests: Collection[str]) -> dict[str, list[Editi
         .where(Version.digest.in_(digests))
         .order_by(Version.created.desc(), Version.digest)
     )
-    found: dict[str, list[Edition]] = {}
+    by_question: dict[str, list[Edition]] = {}
     for row in session.execute(statement):
-        found.setdefault(row.question, []).append(Edition.from_json(row.content))
-    return found
+        by_question.setdefault(row.question, []).append(Edition.from_json(row.content))
+    return by_question
 
 
-def results(session: Session, class_code: str, quiz: str) -> list[Result]:
+def results(session: Session, class_code: str, quiz: str) -> list[MemberAttempt]:
     """Return every attempt at a quiz of the members of a class, by pseudonym and then by time."""
     statement = (
         sa.select(
@@ -121,16 +121,16 @@ def results(session: Session, class_code: str, quiz: str) -> list[Result]:
         .where(Member.class_code == class_code, Attempt.quiz == quiz, _TOLD)
         .order_by(Member.pseudonym, Attempt.started, Attempt.id, Item.position)
     )
-    found: dict[str, Result] = {}
+    by_attempt: dict[str, MemberAttempt] = {}
     numbers: dict[str, int] = {}
     for row in session.execute(statement):
-        if row.id not in found:
+        if row.id not in by_attempt:
             numbers[row.pseudonym] = numbers.get(row.pseudonym, 0) + 1
-            found[row.id] = Result(
+            by_attempt[row.id] = MemberAttempt(
                 row.pseudonym, numbers[row.pseudonym], row.mode, row.started, row.submitted, {}
             )
-        found[row.id].scores[row.question] = row.score  # type: ignore[index]
-    return list(found.values())
+        by_attempt[row.id].scores[row.question] = row.score  # type: ignore[index]
+    return list(by_attempt.values())
 
 
 def attempts_by_quiz(session: Session, class_code: str | None = None) -> dict[str, int]:

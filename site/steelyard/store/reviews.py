@@ -8,7 +8,7 @@ from datetime import datetime
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from steelyard.review import Given
+from steelyard.review import GivenAnswer
 from steelyard.store.models import Answer, Attempt, Undo
 from steelyard.store.writing import add
 
@@ -23,20 +23,20 @@ class Reviewed:
     """Whether it is the last one given in review that was not taken back: the one that can be."""
 
 
-def given(session: Session, learner: str) -> list[Given]:
+def given(session: Session, learner: str) -> list[GivenAnswer]:
     """Return this learner's answers that were not taken back, in the order of giving, by one statement."""
     rows = session.execute(_GIVEN, {"learner": learner})
-    return [Given(row.question, row.score >= 1, row.answered) for row in rows]
+    return [GivenAnswer(row.question, row.score >= 1, row.answered) for row in rows]
 
 
 def reviewed(session: Session, attempt: str, learner: str) -> Reviewed | None:
     """Return where the answer of this learner's review stands; None when there is no such answer."""
     own = {"learner": learner}
-    found = session.execute(_REVIEW.where(Attempt.id == attempt), own).first()
-    if found is None:
+    row = session.execute(_REVIEW.where(Attempt.id == attempt), own).first()
+    if row is None:
         return None
     latest = session.scalar(_REVIEW.where(Undo.answer.is_(None)).order_by(Answer.id.desc()).limit(1), own)
-    return Reviewed(found.id, found.answer is not None, found.id == latest)
+    return Reviewed(row.id, row.answer is not None, row.id == latest)
 
 
 def take_back(session: Session, answer: int, now: datetime) -> None:

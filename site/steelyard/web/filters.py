@@ -15,6 +15,7 @@ from steelyard.web.text import numbers, vocabulary
 
 
 def init_app(app: Flask) -> None:
+    """Add the formats as filters, and the modules of numbers and words under their names."""
     app.jinja_env.globals.update(numbers=numbers, vocabulary=vocabulary)
     app.jinja_env.filters.update(
         day=day,

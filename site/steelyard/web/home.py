@@ -12,7 +12,7 @@ from steelyard.evidence import Records
 from steelyard.problems import Problem
 from steelyard.remember import remembered
 from steelyard.web.app import clock
-from steelyard.web.app.identity import tallies_by_quiz
+from steelyard.web.app.identity import summaries_by_quiz
 from steelyard.web.app.state import state
 from steelyard.web.evidence.cards import compared_precision
 from steelyard.web.evidence.savings import Saving, savings
@@ -26,14 +26,14 @@ bp = Blueprint("home", __name__)
 
 @bp.get("/")
 def index() -> str:
-    """Say what this is, offer the quizzes, and show what the techniques save."""
+    """Show what the site is, the quizzes, and what the techniques save."""
     bank = state().bank
     saved = savings()
     quizzes = [quiz for quiz in bank.quizzes.values() if quiz.questions]
     return render_template(
         "home/index.html",
         quizzes=quizzes,
-        progress=tallies_by_quiz(),
+        progress=summaries_by_quiz(),
         due=len(due(clock.now())),
         savings=[_map_row(saving) for saving in saved],
         low=scale_low(finding.value or 0.0 for saving in saved for finding in saving.findings),
@@ -70,5 +70,5 @@ def _map_row(saving: Saving) -> MapRow:
 
 @remembered(1, by="identity")
 def _problems(records: Records, bank: Bank) -> tuple[Problem, ...]:
-    """Return what the owner of the files has to mend: what cannot be read, and what the evidence refutes."""
+    """Return the problems to fix: files that cannot be read, and claims that the evidence contradicts."""
     return tuple(sorted({*bank.problems, *contradictions(bank, records)}))

@@ -84,7 +84,7 @@ def serve(
 
 
 def _interrupt(*_: object) -> None:
-    """Take SIGTERM for Ctrl-C, so that a demo under way does not outlive the site."""
+    """Treat SIGTERM as Ctrl-C, so that a running demo does not outlive the site."""
     raise KeyboardInterrupt
 
 
@@ -125,19 +125,19 @@ def prepare(settings: Settings, port: int, say: Say, demos: Lab | None = None) -
     app = ready_app(settings, demos)
     migrate(app)
     listener = _listen(port)
-    host, found = listener.getsockname()[:2]
-    if port not in (0, found):
-        say(f"Port {port} is taken; using {found}.")
-    say(f"Steelyard on http://{host}:{found}/")
+    host, actual = listener.getsockname()[:2]
+    if port not in (0, actual):
+        say(f"Port {port} is taken; using {actual}.")
+    say(f"Steelyard on http://{host}:{actual}/")
     say(f"  questions  {settings.questions}")
     say(f"  answers    {make_url(settings.database_url).render_as_string(hide_password=True)}")
     if demos is not None:
-        link = f"http://{host}:{found}/lab/open?token="
+        link = f"http://{host}:{actual}/lab/open?token="
         demos.guard.announce(
             lambda token: say(f"To start demos, open this link; it serves once:\n  {link}{token}")
         )
     _watch(app, say)
-    server = make_server(host, found, app, threaded=True, request_handler=_Quiet, fd=listener.detach())
+    server = make_server(host, actual, app, threaded=True, request_handler=_Quiet, fd=listener.detach())
     return server
 
 
@@ -153,18 +153,18 @@ def _listen(port: int) -> socket.socket:
 
 
 def _watch(app: Flask, say: Say) -> None:
-    """Load a question as soon as it is saved, and tell the errors of the files when there are others."""
+    """Reload a question as soon as it is saved, and print the files' errors when they change."""
     state: State = app.extensions[EXTENSION]
-    told: set[str] = set()
+    reported: set[str] = set()
 
     def tell(bank: Bank) -> None:
         now = {str(problem) for problem in check(bank, state.records) if problem.is_error}
-        for line in sorted(now - told):
+        for line in sorted(now - reported):
             say(line)
-        if told and not now:
+        if reported and not now:
             say("All problems of the question files are mended.")
-        told.clear()
-        told.update(now)
+        reported.clear()
+        reported.update(now)
 
     tell(state.bank)
     state.live_bank.watch(tell)
@@ -172,10 +172,10 @@ def _watch(app: Flask, say: Say) -> None:
 
 
 class _Quiet(WSGIRequestHandler):
-    """Logs errors only; who asked for what is nobody's business."""
+    """Logs errors only, and no request: visits are not recorded."""
 
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
         pass
 
-    def log_error(self, format: str, *args: object) -> None:
+    def log_error(self, format: str, *args: object) -> None:  # noqa: A002 (as the base class has it)
         logging.getLogger("steelyard").error(format, *args)

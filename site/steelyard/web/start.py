@@ -1,4 +1,4 @@
-"""The application as a server starts it: what its first visitors would wait for is done before they come."""
+"""The application as a server starts it: templates and the planner's page are loaded beforehand."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The one place where pages look at the clock."""
+"""The clock of all pages, which tests replace."""
 
 from __future__ import annotations
 

@@ -18,6 +18,7 @@ alembic = Alembic(run_mkdir=False, command_name="db", metadatas=store.Base.metad
 
 
 def init_app(app: Flask, settings: Settings) -> None:
+    """Connect the application to the settings' database; nothing is opened yet."""
     app.config["SQLALCHEMY_ENGINES"] = {"default": settings.database_url}
     app.config["ALEMBIC"] = {"script_location": str(Path(store.__file__).parent / "migrations")}
     db.init_app(app)

@@ -16,11 +16,12 @@ Answer = TypeVar("Answer", bound=Callable[[], Any])
 
 
 def init_app(app: Flask) -> None:
+    """Show every HTTP error as a page of the site."""
     app.register_error_handler(HTTPException, show)
 
 
 def show(error: HTTPException) -> Any:
-    """Show an error as a page; a response that stands for itself passes."""
+    """Show an error as a page; an error that carries its own response is returned unchanged."""
     code = error.code or 500
     if code < 400 or error.response is not None:
         return error

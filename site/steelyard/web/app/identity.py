@@ -1,4 +1,4 @@
-"""Who is answering: an anonymous learner, known by a signed cookie, written down with their first answer."""
+"""Who a request comes from: an anonymous learner, known by a signed cookie, stored with the first answer."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ def learner_id() -> str:
     if _KEY not in session:
         session[_KEY] = secrets.token_hex(16)
         session.permanent = True
-    found: str = session[_KEY]
-    return found
+    learner: str = session[_KEY]
+    return learner
 
 
 def known_learner() -> str | None:
@@ -67,7 +67,7 @@ def leave() -> None:
         session.pop(key, None)
 
 
-def tallies_by_quiz() -> dict[str, list[store.Tally]]:
+def summaries_by_quiz() -> dict[str, list[store.AttemptSummary]]:
     """Return this learner's attempts at each quiz, the latest first; a new session has none.
 
     Exams whose time is over are ended first, and results that may not be told yet are left out.
@@ -75,40 +75,43 @@ def tallies_by_quiz() -> dict[str, list[store.Tally]]:
     if _KEY not in session:
         return {}
     now = clock.now()
-    tallies = store.tallies(db.session, session[_KEY])
+    summaries = store.attempt_summaries(db.session, session[_KEY])
     if any(
-        tally.is_open and tally.deadline and now >= tally.deadline + exam_lifecycle.GRACE for tally in tallies
+        summary.is_open and summary.deadline and now >= summary.deadline + exam_lifecycle.GRACE
+        for summary in summaries
     ):
         exam_lifecycle.close_overdue(db.session, now, session[_KEY])
         db.session.commit()
-        tallies = store.tallies(db.session, session[_KEY])
-    taken = {tally.quiz for tally in tallies if tally.mode == "exam"}
+        summaries = store.attempt_summaries(db.session, session[_KEY])
+    taken = {summary.quiz for summary in summaries if summary.mode == "exam"}
     sealed = exam_lifecycle.sealed(db.session, state().bank, taken, now)
     regraded = store.scores(db.session, session[_KEY], state().bank.regraded)
-    by_quiz: dict[str, list[store.Tally]] = {}
-    for tally in tallies:
-        if tally.mode == "exam" and tally.quiz in sealed:
-            tally = replace(tally, score=0.0, sealed=True)
-        elif tally.attempt in regraded and not tally.is_open:
-            tally = _recounted(tally, regraded[tally.attempt])
-        by_quiz.setdefault(tally.quiz, []).append(tally)
+    by_quiz: dict[str, list[store.AttemptSummary]] = {}
+    for summary in summaries:
+        if summary.mode == "exam" and summary.quiz in sealed:
+            summary = replace(summary, score=0.0, sealed=True)
+        elif summary.attempt in regraded and not summary.is_open:
+            summary = _recounted(summary, regraded[summary.attempt])
+        by_quiz.setdefault(summary.quiz, []).append(summary)
     return by_quiz
 
 
-def _recounted(tally: store.Tally, scores: Iterable[tuple[str, float]]) -> store.Tally:
-    """Return a tally in which the answers to regraded questions count what they count now."""
+def _recounted(summary: store.AttemptSummary, scores: Iterable[tuple[str, float]]) -> store.AttemptSummary:
+    """Return a summary in which the answers to regraded questions count what they count now."""
     pairs = [(score, state().bank.regrade(question)) for question, score in scores]
     before, now = total((score, None) for score, _ in pairs), total(pairs)
     gone = before.maximum - now.maximum
     return replace(
-        tally,
-        items=tally.items - gone,
-        answers=tally.answers - gone,
-        score=tally.score - before.score + now.score,
+        summary,
+        items=summary.items - gone,
+        answers=summary.answers - gone,
+        score=summary.score - before.score + now.score,
     )
 
 
 def init_app(app: Flask) -> None:
+    """Keep the session's note of its learner true, and answer those who were deleted meanwhile."""
+
     @app.errorhandler(IntegrityError)
     def left_meanwhile(error: IntegrityError) -> tuple[str, int]:
         """Tell somebody whose rows were deleted from another device while they sent something."""

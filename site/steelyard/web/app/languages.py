@@ -38,6 +38,7 @@ def here(**changes: str) -> str:
 
 
 def init_app(app: Flask) -> None:
+    """Choose each page's language and theme, and remember them in cookies."""
     app.config["BABEL_TRANSLATION_DIRECTORIES"] = "translations"
     babel.init_app(app, locale_selector=language)
     app.jinja_env.globals.update({"_": word, "here": here, "LANGUAGES": LANGUAGES})

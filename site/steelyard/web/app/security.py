@@ -1,4 +1,4 @@
-"""What keeps a page and its forms safe: cookies, tokens against forgery, limits, and headers."""
+"""Cookies, CSRF tokens, rate limits and security headers."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from flask_limiter import Limiter
 from flask_limiter.util import get_remote_address
 from flask_wtf import CSRFProtect
 from werkzeug.middleware.proxy_fix import ProxyFix
-from werkzeug.wsgi import host_is_trusted
+from werkzeug.sansio.utils import host_is_trusted
 
 from steelyard.settings import Settings, SettingsError
 from steelyard.web.app.identity import is_written, known_learner
@@ -60,10 +60,10 @@ def address() -> str:
     """Return where a request comes from; of IPv6 the /64, since one machine can have all of it."""
     given = get_remote_address()
     try:
-        found = ip_address(given.partition("%")[0])
+        ip = ip_address(given.partition("%")[0])
     except ValueError:  # a proxy may name a visitor otherwise
         return given
-    return str(found if found.version == 4 else ip_network((found, 64), strict=False))
+    return str(ip if ip.version == 4 else ip_network((ip, 64), strict=False))
 
 
 limiter = Limiter(key_func=address, storage_uri="memory://", headers_enabled=False)
@@ -104,6 +104,7 @@ drafts = _limited(DRAFTS, "drafts")
 
 
 def init_app(app: Flask, settings: Settings) -> None:
+    """Set up sessions, CSRF protection, rate limits, trusted hosts and headers. Raises SettingsError."""
     app.config.from_mapping(
         SECRET_KEY=settings.secret_key,
         TRUSTED_HOSTS=_hosts(settings.trusted_hosts),
@@ -138,7 +139,7 @@ def init_app(app: Flask, settings: Settings) -> None:
 
 def _hosts(trusted: tuple[str, ...]) -> list[str]:
     """Return the names as they stand in an address (`xn--…`). Raises SettingsError for one that never can."""
-    found = []
+    hosts = []
     for name in trusted:
         try:
             host = name.removeprefix(".").encode("idna").decode("ascii").lower()
@@ -148,5 +149,5 @@ def _hosts(trusted: tuple[str, ...]) -> list[str]:
             raise SettingsError(
                 f"STEELYARD_TRUSTED_HOSTS names {name!r}, which is no host name, such as quiz.example.org"
             )
-        found.append(f".{host}" if name.startswith(".") else host)
-    return found
+        hosts.append(f".{host}" if name.startswith(".") else host)
+    return hosts

@@ -1,4 +1,4 @@
-"""What every page reads and no request changes: the bank, the records, and what follows from both."""
+"""What every page reads and no request changes: the bank, the records, and the judgements of claims."""
 
 from __future__ import annotations
 
@@ -42,8 +42,8 @@ class State:
 
 def state() -> State:
     """Return the state of the application that handles this request."""
-    found: State = current_app.extensions[EXTENSION]
-    return found
+    current: State = current_app.extensions[EXTENSION]
+    return current
 
 
 def judgements(claims: tuple[Claim, ...], records: Records | None = None) -> dict[str, Judgement]:

@@ -1,4 +1,4 @@
-"""Style sheets, scripts and pictures: kept by browsers for a year, under addresses that change with them."""
+"""Static files: cached by browsers for a year, under addresses that change with their content."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ YEAR = 365 * 24 * 3600
 
 
 def init_app(app: Flask) -> None:
+    """Add `static_url` to templates, and cache headers to the files."""
     known: dict[str, tuple[int, str]] = {}
     folder = str(app.static_folder)
 

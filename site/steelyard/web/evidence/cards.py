@@ -193,17 +193,17 @@ def _compared(finding: Finding) -> str | None:
 def _question(test: Test) -> str:
     saving = test.take == "saving"
     write = numbers.percent if saving else _writer(test)  # a bound may be negative: no "less" and "more" here
+    least, most = test.within
     low, high = (None if bound is None else write(bound) for bound in test.within)
     if test.take == "difference":
-        match test.within:
-            case (None, 0):
-                return _("Is it lower?")
-            case (0, None):
-                return _("Is it higher?")
+        if least is None and most == 0:
+            return _("Is it lower?")
+        if least == 0 and most is None:
+            return _("Is it higher?")
     if low == high:
         return _("Is it %(value)s?", value=low)
     if saving:
-        if test.within == (0, None):
+        if least == 0 and most is None:
             return _("Does it save any?")
         if low is None:
             return _("Is the saving at most %(most)s?", most=high)

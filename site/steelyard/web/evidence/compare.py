@@ -9,13 +9,13 @@ from flask import Blueprint, render_template, request
 from flask_babel import ngettext
 
 from steelyard.evidence import Difference, Group, Records, tuned
-from steelyard.evidence.workloads import Work, apart, works
+from steelyard.evidence.workloads import Workload, workload_differences, workloads
 from steelyard.remember import remembered
 from steelyard.web.app.languages import language
 from steelyard.web.app.state import state
 from steelyard.web.evidence.charts.bars import bar_chart
 from steelyard.web.evidence.charts.curves import Rates, curves, curves_chart, rates
-from steelyard.web.evidence.charts.draw import Arm, Chart
+from steelyard.web.evidence.charts.draw import Chart, ChartArm
 from steelyard.web.evidence.charts.memory import peak_chart
 from steelyard.web.evidence.labels import labels
 from steelyard.web.evidence.medians import HELD_OUT, STEP, changed, median
@@ -46,7 +46,7 @@ CLOSEST = 6
 class Comparison:
     """One work, and what a metric was in each of its arms."""
 
-    work: Work
+    work: Workload
     metrics: tuple[str, ...]
     """Those that the work's runs have."""
     chart: Chart | None
@@ -54,21 +54,21 @@ class Comparison:
     overview: Overview
     curves: Chart | None
     rates: Rates | None
-    apart: tuple[tuple[Work, tuple[Difference, ...]], ...]
+    apart: tuple[tuple[Workload, tuple[Difference, ...]], ...]
     """The closest other works, and in what they differ."""
 
 
 @bp.get("/compare")
 def show() -> str:
-    """Compare the arms of one work. What the address asks for in vain is answered by the first there is."""
+    """Compare the arms of one work. Unknown query values fall back to the first option."""
     records = state().records  # once: they may be read anew at any moment
-    found = works(records)
-    devices = {_device(work): work.first.device for work in found}
-    asked = next((work for work in found if work.key == request.args.get("setup")), None)
+    works = workloads(records)
+    devices = {_device(work): work.first.device for work in works}
+    asked = next((work for work in works if work.key == request.args.get("setup")), None)
     device = request.args.get("device")
     if device not in devices:
         device = _device(asked) if asked else next(iter(devices), None)
-    there = [work for work in found if _device(work) == device]
+    there = [work for work in works if _device(work) == device]
     work = asked if asked in there else next(iter(there), None)
     offered = _metrics(work) if work else ()
     metric = request.args.get("metric")
@@ -86,11 +86,12 @@ def show() -> str:
 
 @remembered(32)
 def _compared(records: Records, key: str, metric: str, language: str) -> Comparison:
-    found = works(records)
-    work = next(work for work in found if work.key == key)
+    works = workloads(records)
+    work = next(work for work in works if work.key == key)
     shown = [group for group, _rates in tuned(work.groups)]
     others = sorted(
-        ((other, apart(work, other)) for other in found if other is not work), key=lambda pair: len(pair[1])
+        ((other, workload_differences(work, other)) for other in works if other is not work),
+        key=lambda pair: len(pair[1]),
     )
     return Comparison(
         work,
@@ -104,21 +105,21 @@ def _compared(records: Records, key: str, metric: str, language: str) -> Compari
 
 
 @remembered(1)
-def _metrics(work: Work) -> tuple[str, ...]:
+def _metrics(work: Workload) -> tuple[str, ...]:
     """Return what the page can compare of this work: what its runs have."""
     return tuple(path for path in METRICS if any(median(group, path) is not None for group in work.groups))
 
 
-def _peaks(shown: Sequence[Group], work: Work) -> Chart | None:
+def _peaks(shown: Sequence[Group], work: Workload) -> Chart | None:
     """Return the peaks by kind, each with how far it lies from what it may be compared with."""
     arms = []
     for label, group in zip(labels(shown), shown, strict=True):
         pair = work.reference(group)
-        arms.append(Arm(label, group.first, changed(pair[0], group, PEAK) if pair else None))
+        arms.append(ChartArm(label, group.first, changed(pair[0], group, PEAK) if pair else None))
     return peak_chart(arms, "peak-")
 
 
-def _choices(there: list[Work]) -> dict[str, str]:
+def _choices(there: list[Workload]) -> dict[str, str]:
     """Return a name for each work on one device, by its key."""
     words = [
         f"{work_words(setup)} · {ngettext('%(num)s step', '%(num)s steps', setup.steps)}"
@@ -129,11 +130,11 @@ def _choices(there: list[Work]) -> dict[str, str]:
         twins = [
             other for other, same in zip(there, words, strict=True) if same == name and other is not work
         ]
-        own = dict.fromkeys(f"{d.field} {d.of}" for twin in twins for d in apart(work, twin))
+        own = dict.fromkeys(f"{d.field} {d.of}" for twin in twins for d in workload_differences(work, twin))
         named[work.key] = " · ".join([name, *own])
     return named
 
 
-def _device(work: Work) -> str:
+def _device(work: Workload) -> str:
     """Return a device's name in an address: its kind, and what it is called."""
     return f"{work.first.device.kind}: {work.first.device.name}"

@@ -13,7 +13,7 @@ from steelyard.web.text import numbers
 from steelyard.web.text.technique_texts import title
 from steelyard.web.text.vocabulary import rate_words, step_words
 
-_TOLD = ("step", "stage", "init", "rank", "alpha", "lr", "offload")
+_LABEL_FIELDS = ("step", "stage", "init", "rank", "alpha", "lr", "offload")
 """What an arm's label can tell, in this order. Whatever else it needs is called as in the record."""
 
 
@@ -48,18 +48,18 @@ def _label(group: Group, alike: Sequence[Group]) -> str:
         telling = ["stage", *(field for field in telling if field not in ("stage", "ranks"))]
     if "rank" in telling and len({other.first.setup.scale for other in alike}) == 1:
         telling = [field for field in telling if field != "alpha"]  # it goes with the rank
-    told = [field for field in _TOLD if field in telling]
-    told += [field for field in telling if field not in _TOLD]
+    fields = [field for field in _LABEL_FIELDS if field in telling]
+    fields += [field for field in telling if field not in _LABEL_FIELDS]
     name = plain_label(group)
-    for detail in filter(None, (_told(setup, field) for field in told)):
+    for detail in filter(None, (_field_label(setup, field) for field in fields)):
         name = _("%(name)s, %(detail)s", name=name, detail=detail)
     return name
 
 
 def arm_words(setup: Setup) -> str:
     """Return all that tells an arm apart within its work, for the page of one run."""
-    told = [_told(setup, field) for field in _TOLD]
-    return " · ".join(filter(None, [*told, rank_words(setup)]))
+    details = [_field_label(setup, field) for field in _LABEL_FIELDS]
+    return " · ".join(filter(None, [*details, rank_words(setup)]))
 
 
 def rank_words(setup: Setup) -> str | None:
@@ -68,7 +68,7 @@ def rank_words(setup: Setup) -> str | None:
     return None if index is None else pgettext("one of several processes", "rank %(index)s", index=index)
 
 
-def _told(setup: Setup, field: str) -> str | None:
+def _field_label(setup: Setup, field: str) -> str | None:
     """Return what a field says in a label; None where a technique lacks it."""
     value = getattr(setup, field)
     if field == "offload":

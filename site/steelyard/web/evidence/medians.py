@@ -1,4 +1,4 @@
-"""What repeats measured, as a table's cell: the median and how far they lay apart."""
+"""The median over repeats with its spread, as numbers and as the text of a table's cell."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ def spread(group: Group, path: str) -> tuple[float, float] | None:
     """Return the least and the most of the repeats; None if none has the number."""
     # Steps of one run lie further apart than runs do, so the spread of a time is theirs.
     ends = ("speed.step_seconds.min", "speed.step_seconds.max") if path == STEP else (path,)
-    found = [value for end in ends for value in values(group, end)]
-    return (min(found), max(found)) if found else None
+    measured = [value for end in ends for value in values(group, end)]
+    return (min(measured), max(measured)) if measured else None
 
 
 def cell(group: Group, path: str) -> str:

@@ -11,7 +11,7 @@ from memlab.results.zero_formulas import kept
 from steelyard.evidence import Group, replay
 from steelyard.web.app.state import state
 from steelyard.web.evidence.charts.curves import Curve, curves_chart
-from steelyard.web.evidence.charts.draw import Arm
+from steelyard.web.evidence.charts.draw import ChartArm
 from steelyard.web.evidence.charts.memory import peak_chart, timeline_chart
 from steelyard.web.evidence.charts.ranks import STATES, formula_bytes, state_words
 from steelyard.web.evidence.labels import arm_words, rank_words
@@ -21,28 +21,28 @@ from steelyard.web.text.technique_texts import title
 bp = Blueprint("runs", __name__)
 
 
-@bp.get("/runs/<path:id>")
-def show(id: str) -> str | Response | tuple[str, int]:
+@bp.get("/runs/<path:run_id>")
+def show(run_id: str) -> str | Response | tuple[str, int]:
     """Show one record whole; with `.json` after its id, send it as it was written."""
-    if id.endswith(".json"):
-        return _json(_record(id.removesuffix(".json")).to_text())
-    problems = [problem for problem in state().records.problems if problem.path == f"{id}.json"]
+    if run_id.endswith(".json"):
+        return _json(_record(run_id.removesuffix(".json")).to_text())
+    problems = [problem for problem in state().records.problems if problem.path == f"{run_id}.json"]
     if problems and not state().settings.public:
-        return render_template("runs/broken.html", id=id, problems=problems), 503
-    record = _record(id)
-    arms = [Arm(title(record.technique), record)]
-    curve = Curve(title(record.technique), Group({record.setup.seed: (id, record)}))
+        return render_template("runs/broken.html", id=run_id, problems=problems), 503
+    record = _record(run_id)
+    arms = [ChartArm(title(record.technique), record)]
+    curve = Curve(title(record.technique), Group({record.setup.seed: (run_id, record)}))
     long = record.setup.shows_learning and curve.points
     return render_template(
         "runs/show.html",
-        id=id,
+        id=run_id,
         record=record,
-        command=replay(id, record),
+        command=replay(run_id, record),
         peak=peak_chart(arms, "peak-"),
         timeline=timeline_chart(arms, "step-"),
         curve=curves_chart([curve], "curve-") if long else None,
         arm=arm_words(record.setup),
-        states=_states(id, record),
+        states=_states(run_id, record),
         technique_title=title(record.technique),
     )
 
@@ -69,7 +69,7 @@ class StatesTable:
     rows: tuple[RankStates, ...]
 
 
-def _states(id: str, record: Record) -> StatesTable | None:
+def _states(run_id: str, record: Record) -> StatesTable | None:
     if record.states is None:
         return None
     setup = record.setup
@@ -78,7 +78,7 @@ def _states(id: str, record: Record) -> StatesTable | None:
         None if setup.stage is None else per_parameter(formula_bytes(setup.stage, setup.ranks)),
         tuple(
             RankStates(run, rank_words(other.setup), _state_cells(other, states), other.memory.peak_bytes)
-            for run, other in _ranks(record) or [(id, record)]
+            for run, other in _ranks(record) or [(run_id, record)]
             if (states := other.states)
         ),
     )
@@ -99,9 +99,9 @@ def results_schema() -> Response:
     return _json(schema())
 
 
-def _record(id: str) -> Record:
+def _record(run_id: str) -> Record:
     records = state().records
-    record = records.by_id.get(id) or records.predictions.get(id)
+    record = records.by_id.get(run_id) or records.predictions.get(run_id)
     if record is None:
         abort(404)
     return record
@@ -111,9 +111,9 @@ def _ranks(record: Record) -> list[tuple[str, Record]]:
     """Return the records of one run on several ranks: that of all of them, and then those of single ranks."""
     if record.setup.ranks == 1:
         return []
-    found = [
-        (id, other)
-        for id, other in state().records.by_id.items()
+    records = [
+        (run_id, other)
+        for run_id, other in state().records.by_id.items()
         if (other.technique, other.device) == (record.technique, record.device)
         and other.setup.model_copy(update={"rank_index": record.setup.rank_index}) == record.setup
     ]
@@ -122,7 +122,7 @@ def _ranks(record: Record) -> list[tuple[str, Record]]:
         index = run[1].setup.rank_index
         return -1 if index is None else index
 
-    return sorted(found, key=place)
+    return sorted(records, key=place)
 
 
 def _json(text: str) -> Response:

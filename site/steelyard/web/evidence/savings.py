@@ -37,7 +37,7 @@ def savings() -> tuple[Saving, ...]:
 @remembered(1)
 def _savings(records: Records) -> tuple[Saving, ...]:
     techniques = {group.first.technique for group in records.groups} - {BASELINE}
-    found = []
+    saved = []
     for technique in sorted(techniques):
         test = Test(
             of={"technique": technique}, against={"technique": BASELINE}, take="saving", within=(0, None)
@@ -50,8 +50,8 @@ def _savings(records: Records) -> tuple[Saving, ...]:
         count = Counter(map(_work, decided))
         work = max(count, key=lambda work: (count[work], work[-1]))
         alike = [finding for finding in decided if _work(finding) == work]
-        found.append(Saving(technique, _one_for_each_precision(alike)))
-    return tuple(sorted(found, key=lambda saving: -max(finding.value or 0 for finding in saving.findings)))
+        saved.append(Saving(technique, _one_for_each_precision(alike)))
+    return tuple(sorted(saved, key=lambda saving: -max(finding.value or 0 for finding in saving.findings)))
 
 
 def _one_for_each_precision(findings: Iterable[Finding]) -> tuple[Finding, ...]:

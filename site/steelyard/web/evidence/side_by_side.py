@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from flask_babel import gettext as _
 
 from steelyard.evidence import Difference, Group
-from steelyard.evidence.workloads import Work
+from steelyard.evidence.workloads import Workload
 from steelyard.remember import remembered
 from steelyard.web.app.languages import language
-from steelyard.web.evidence.charts.draw import Arm
+from steelyard.web.evidence.charts.draw import ChartArm
 from steelyard.web.evidence.labels import labels, plain_label
 from steelyard.web.evidence.medians import HELD_OUT, STEP, cell, changed, median, saved_of
 from steelyard.web.text.scale import scale_low
@@ -33,7 +33,9 @@ METRICS = (
 
 
 @dataclass(frozen=True)
-class Row:
+class MetricRow:
+    """One metric of the runs that a table compares."""
+
     metric: str
     name: str
     cells: tuple[str, ...]
@@ -41,14 +43,14 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Table:
+class ComparisonTable:
     """A technique's repeats, beside those that they may be compared with, if there are any."""
 
     groups: tuple[Group, ...]
     """What it is compared with, if anything, and then the technique's."""
     labels: tuple[str, ...]
     differences: tuple[Difference, ...]
-    rows: tuple[Row, ...]
+    rows: tuple[MetricRow, ...]
     saving: float | None = None
     """Of the peak, as a fraction; None where there is nothing to compare with."""
 
@@ -82,12 +84,16 @@ class Table:
         return next(row.cells[len(self.groups) - 1] for row in self.rows if row.metric == PEAK)
 
     @property
-    def arms(self) -> tuple[Arm, ...]:
-        return tuple(Arm(label, group.first) for label, group in zip(self.labels, self.groups, strict=True))
+    def arms(self) -> tuple[ChartArm, ...]:
+        return tuple(
+            ChartArm(label, group.first) for label, group in zip(self.labels, self.groups, strict=True)
+        )
 
 
 @dataclass(frozen=True)
 class OverviewRow:
+    """One group of repeats in an overview."""
+
     label: str
     cells: tuple[str, ...]
     runs: tuple[str, ...]
@@ -112,34 +118,34 @@ SAVINGS = 4
 """Of more savings than these the last stands for all."""
 
 
-def furthest(found: Sequence[Table]) -> tuple[Table, ...]:
+def furthest(tables: Sequence[ComparisonTable]) -> tuple[ComparisonTable, ...]:
     """Return the tables whose saving is put on the scale.
 
     Of many, that is the last: it goes furthest (the whole stack, or the highest stage on the most ranks).
     """
-    compared = tuple(table for table in found if table.saving is not None)
+    compared = tuple(table for table in tables if table.saving is not None)
     return compared if len(compared) <= SAVINGS else compared[-1:]
 
 
-def tables(technique: str, work: Work) -> tuple[Table, ...]:
+def comparison_tables(technique: str, work: Workload) -> tuple[ComparisonTable, ...]:
     """Return a table for each of a technique's repeats in a work."""
     return _tables(work, technique, language())
 
 
 @remembered(64)
-def _tables(work: Work, technique: str, language: str) -> tuple[Table, ...]:
+def _tables(work: Workload, technique: str, language: str) -> tuple[ComparisonTable, ...]:
     own = work.of(technique)
     pairs = [(group, work.reference(group)) for group in own]
     shown = list({group.ids: group for group in (*own, *(pair[0] for _, pair in pairs if pair))}.values())
     name = dict(zip((group.ids for group in shown), labels(shown), strict=True))
-    found = []
+    tables = []
     for group, pair in pairs:
         if pair is None:
-            found.append(Table((group,), (name[group.ids],), (), _rows((group,))))
+            tables.append(ComparisonTable((group,), (name[group.ids],), (), _rows((group,))))
             continue
         against, differing = pair
-        found.append(
-            Table(
+        tables.append(
+            ComparisonTable(
                 (against, group),
                 (name[against.ids], name[group.ids]),
                 differing,
@@ -147,10 +153,10 @@ def _tables(work: Work, technique: str, language: str) -> tuple[Table, ...]:
                 saved_of(against, group, PEAK),
             )
         )
-    return tuple(found)
+    return tuple(tables)
 
 
-def overview(groups: Sequence[Group], work: Work) -> Overview:
+def overview(groups: Sequence[Group], work: Workload) -> Overview:
     """Return these repeats of one work below each other, and what each saved of the peak."""
     shown = [
         path
@@ -169,7 +175,7 @@ def overview(groups: Sequence[Group], work: Work) -> Overview:
     return Overview((_("peak, change"), *map(metric_words, shown)), tuple(rows))
 
 
-def _rows(groups: tuple[Group, ...]) -> tuple[Row, ...]:
+def _rows(groups: tuple[Group, ...]) -> tuple[MetricRow, ...]:
     rows = []
     for path in METRICS:
         if all(median(group, path) is None for group in groups):
@@ -177,5 +183,5 @@ def _rows(groups: tuple[Group, ...]) -> tuple[Row, ...]:
         cells = [cell(group, path) for group in groups]
         if len(groups) > 1:
             cells.append(changed(groups[0], groups[1], path))
-        rows.append(Row(path, metric_words(path), tuple(cells)))
+        rows.append(MetricRow(path, metric_words(path), tuple(cells)))
     return tuple(rows)

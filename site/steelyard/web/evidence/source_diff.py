@@ -17,7 +17,9 @@ CONTEXT = 3
 
 
 @dataclass(frozen=True)
-class Line:
+class SourceLine:
+    """One line of a listing or of a comparison."""
+
     number: int
     """In its own file, from 1."""
     sign: str
@@ -28,21 +30,21 @@ class Line:
 
 
 @lru_cache(maxsize=64)
-def listing(source: str) -> tuple[Line, ...]:
+def listing(source: str) -> tuple[SourceLine, ...]:
     """Return every line of a Python source."""
     lines = source.splitlines()
     return tuple(_line(number, " ", lines, html) for number, html in enumerate(_coloured(source), 1))
 
 
 @lru_cache(maxsize=64)
-def changes(base: str, source: str) -> tuple[tuple[Line, ...], ...]:
+def changes(base: str, source: str) -> tuple[tuple[SourceLine, ...], ...]:
     """Return what leads from `base` to `source`, in runs of neighbouring lines; docstrings are left out."""
     before, after = base.splitlines(), source.splitlines()
     skip_before, skip_after = _docstring_lines(base), _docstring_lines(source)
     matcher = SequenceMatcher(None, before[skip_before:], after[skip_after:], autojunk=False)
     old, new = _coloured(base), _coloured(source)
 
-    def run(opcodes: list[tuple[str, int, int, int, int]]) -> Iterator[Line]:
+    def run(opcodes: list[tuple[str, int, int, int, int]]) -> Iterator[SourceLine]:
         for tag, old_start, old_end, new_start, new_end in opcodes:
             if tag != "equal":
                 for at in range(old_start + skip_before, old_end + skip_before):
@@ -53,8 +55,8 @@ def changes(base: str, source: str) -> tuple[tuple[Line, ...], ...]:
     return tuple(tuple(run(opcodes)) for opcodes in matcher.get_grouped_opcodes(CONTEXT))
 
 
-def _line(number: int, sign: str, lines: list[str], html: Markup) -> Line:
-    return Line(number, sign, html, sign != "-" and "# NEW" in lines[number - 1])
+def _line(number: int, sign: str, lines: list[str], html: Markup) -> SourceLine:
+    return SourceLine(number, sign, html, sign != "-" and "# NEW" in lines[number - 1])
 
 
 def _coloured(source: str) -> list[Markup]:

@@ -1,4 +1,4 @@
-"""The technique map, and one page per demo script: what it changes, and what that weighed."""
+"""The technique map, and one page per demo script: its source, figures and claims."""
 
 from __future__ import annotations
 
@@ -9,18 +9,19 @@ from dataclasses import dataclass
 from flask import Blueprint, abort, current_app, render_template
 from markupsafe import Markup
 
+from memlab.results.costs import Cost
 from memlab.results.record import Record
 from memlab.results.techniques import BASELINE
 from steelyard.bank.model import Bank, Question, Text
 from steelyard.claims import Claim
 from steelyard.evidence import Judgement
-from steelyard.evidence.workloads import works_of
+from steelyard.evidence.workloads import workloads_of
 from steelyard.web.app.languages import language
 from steelyard.web.app.state import judgements, state
 from steelyard.web.evidence.cards import weighed_claims
 from steelyard.web.evidence.labels import arm_words
-from steelyard.web.evidence.side_by_side import Table, furthest, tables
-from steelyard.web.evidence.source_diff import Line, changes, listing
+from steelyard.web.evidence.side_by_side import ComparisonTable, comparison_tables, furthest
+from steelyard.web.evidence.source_diff import SourceLine, changes, listing
 from steelyard.web.evidence.technique_figures import figures
 from steelyard.web.text import technique_texts
 from steelyard.web.text.render import render
@@ -38,8 +39,8 @@ class Entry:
     name: str
     page: technique_texts.Page
     lead: Markup | None
-    tables: tuple[Table, ...]
-    scale: tuple[Table, ...]
+    tables: tuple[ComparisonTable, ...]
+    scale: tuple[ComparisonTable, ...]
 
 
 @bp.get("/techniques")
@@ -47,10 +48,10 @@ def index() -> str:
     """Show every technique with what it saved, in which precision and on which device."""
     entries = [
         Entry(
-            name, page, render(page.lead, lang=page.language) if page.lead else None, found, furthest(found)
+            name, page, render(page.lead, lang=page.language) if page.lead else None, tables, furthest(tables)
         )
         for name in technique_texts.techniques()
-        for page, found in [(technique_texts.page(name, language()), _head(name))]
+        for page, tables in [(technique_texts.page(name, language()), _head(name))]
     ]
     return render_template(
         "techniques/index.html",
@@ -80,26 +81,44 @@ def show(name: str) -> str:
         listing=listing(source),
         changes=_changes(name, source),
         claims=weighed_claims(claims.values()),
+        costs=_costs(name),
         panel=current_app.extensions[RUN_PANEL](name) if RUN_PANEL in current_app.extensions else None,
         questions=_questions(name, state().bank),
     )
 
 
-def _head(name: str) -> tuple[Table, ...]:
+@dataclass(frozen=True)
+class MachineCost:
+    """What a demo takes on one machine, as far as it was measured there."""
+
+    machine: str
+    quick: Cost | None
+    default: Cost | None
+
+
+def _costs(name: str) -> list[MachineCost]:
+    machines = (
+        MachineCost(costs.machine, costs.of(name, "quick"), costs.of(name, "default"))
+        for costs in state().records.costs
+    )
+    return [costs for costs in machines if costs.quick or costs.default]
+
+
+def _head(name: str) -> tuple[ComparisonTable, ...]:
     """Return the tables of the work that heads a technique's page."""
-    return next((tables(name, work) for work in works_of(name, state().records)), ())
+    return next((comparison_tables(name, work) for work in workloads_of(name, state().records)), ())
 
 
 def _fruitless(name: str) -> list[tuple[str, Record, str]]:
     """Return the runs of a technique that ended without a figure: id, record, and what tells it apart."""
     return [
-        (id, record, arm_words(record.setup))
-        for id, record in state().records.by_id.items()
+        (run_id, record, arm_words(record.setup))
+        for run_id, record in state().records.by_id.items()
         if record.technique == name and record.status != "ok" and record.setup.rank_index is None
     ]
 
 
-def _changes(name: str, source: str) -> tuple[tuple[Line, ...], ...]:
+def _changes(name: str, source: str) -> tuple[tuple[SourceLine, ...], ...]:
     if name == BASELINE or BASELINE not in technique_texts.techniques():
         return ()
     return changes(technique_texts.script(BASELINE), source)
@@ -112,7 +131,7 @@ def _rendered(
 
 
 def _questions(technique: str, bank: Bank) -> list[Question]:
-    asked = (bank.question(id, language()) for id in sorted(bank.practice))
+    asked = (bank.question(question_id, language()) for question_id in sorted(bank.practice))
     return [question for question in asked if question and technique in question.techniques]
 
 
@@ -126,9 +145,9 @@ def _claims(technique: str, page: technique_texts.Page, bank: Bank) -> Iterator[
 
 
 def _first_of_each_id(bank: Bank) -> Iterable[Claim]:
-    found: dict[str, Claim] = {}
-    for id in sorted(bank.practice):
-        question = bank.question(id, language())
+    by_id: dict[str, Claim] = {}
+    for question_id in sorted(bank.practice):
+        question = bank.question(question_id, language())
         for claim in question.claims if question else ():
-            found.setdefault(claim.id, claim)
-    return found.values()
+            by_id.setdefault(claim.id, claim)
+    return by_id.values()

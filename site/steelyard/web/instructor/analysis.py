@@ -6,11 +6,11 @@ from collections.abc import Iterable
 
 from sqlalchemy.orm import Session
 
-from steelyard.bank.model import Bank, Quiz
+from steelyard.bank.model import Bank, Edition, Quiz
 from steelyard.grading import counted
 from steelyard.statistics import Analysis, Response, Wording, analyse
-from steelyard.store import Edition, results
-from steelyard.store.results import Given
+from steelyard.store import results
+from steelyard.store.results import StoredAnswer
 
 
 def analysis(
@@ -32,16 +32,16 @@ def analysis(
     remains = results.remains(session, questions, language) if class_code is None else []
     digests = {answer.version for answer in given} | {rest.version for rest in remains}
     stored = results.versions(session, digests)
-    found = analyse(
+    statistics = analyse(
         _responses(bank, given),
         quiz.questions,
-        {id: _wordings(bank, id, stored.get(id, ())) for id in questions},
+        {question_id: _wordings(bank, question_id, stored.get(question_id, ())) for question_id in questions},
         remains,
     )
-    return found, len({answer.attempt for answer in given})
+    return statistics, len({answer.attempt for answer in given})
 
 
-def _responses(bank: Bank, given: Iterable[Given]) -> list[Response]:
+def _responses(bank: Bank, given: Iterable[StoredAnswer]) -> list[Response]:
     return [
         Response(
             answer.attempt,
@@ -56,14 +56,16 @@ def _responses(bank: Bank, given: Iterable[Given]) -> list[Response]:
 
 def _wordings(bank: Bank, question: str, stored: Iterable[Edition]) -> list[Wording]:
     """Return what each version says of its choices: the file's as it stands, then the stored ones."""
-    twins = bank.questions.get(question)
-    editions = [Edition(twins)] if twins else []
+    asked_now = bank.questions.get(question)
+    editions = [asked_now] if asked_now else []
     editions += [edition for edition in stored if not editions or edition.digest != editions[0].digest]
     return [
         Wording(
             edition.digest,
             {
-                letter: {lang: twin.choice(letter).text.source for lang, twin in edition.twins.items()}
+                letter: {
+                    language: question.choice(letter).text.source for language, question in edition.items()
+                }
                 for letter in edition.first.letters
             },
             edition.first.key,

@@ -7,11 +7,11 @@ from flask_babel import gettext as _
 from werkzeug.wrappers import Response
 
 from steelyard.store import classes, results
-from steelyard.store.classes import LONGEST_NAME, MOST_EXTRA, Group
+from steelyard.store.classes import LONGEST_NAME, MOST_EXTRA, ClassInfo
 from steelyard.web.app import clock
 from steelyard.web.app.database import db
 from steelyard.web.app.state import state
-from steelyard.web.instructor.guard import bp, who
+from steelyard.web.instructor.guard import bp, current_instructor
 from steelyard.web.text.qr import qr
 
 
@@ -22,7 +22,7 @@ def create_class() -> Response:
     if not 1 <= len(name) <= LONGEST_NAME:
         flash(_("A class needs a name of at most %(most)s characters.", most=LONGEST_NAME))
         return redirect(url_for(".overview"), 303)
-    code = classes.create_class(db.session, name=name, instructor=who(), now=clock.now())
+    code = classes.create_class(db.session, name=name, instructor=current_instructor(), now=clock.now())
     db.session.commit()
     return redirect(url_for(".show_class", code=code), 303)
 
@@ -98,7 +98,7 @@ def delete_class(code: str) -> Response:
     return redirect(url_for(".overview"), 303)
 
 
-def _own(code: str) -> Group:
-    """Return a class of this instructor's; another's is as good as none. Aborts without one."""
+def _own(code: str) -> ClassInfo:
+    """Return a class of this instructor's. Aborts with 404 for any other."""
     group = classes.group(db.session, classes.normal_code(code))
-    return group if group and group.instructor == who() else abort(404)
+    return group if group and group.instructor == current_instructor() else abort(404)

@@ -1,4 +1,4 @@
-"""The door of /instructor: a token in the signed cookie, whose digest the store knows for twelve hours."""
+"""The login of /instructor: a token in the signed cookie, whose digest is stored for twelve hours."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ _KEY = "login"
 
 
 @bp.before_request
-def guard() -> AnyResponse | None:
-    """Lead whoever is not logged in to the login, and from there back to where they wanted to go."""
+def require_login() -> AnyResponse | None:
+    """Redirect to the login without one, with the page asked for as the target after it."""
     token = session.get(_KEY)
     g.instructor = instructors.logged_in(db.session, _digest(token), clock.now()) if token else None
     if g.instructor is not None or request.endpoint in OPEN:
@@ -35,14 +35,14 @@ def guard() -> AnyResponse | None:
 
 
 @bp.after_request
-def kept_by_nobody(response: Response) -> Response:
-    """Let no browser keep what learners answered after the logout."""
+def forbid_caching(response: Response) -> Response:
+    """Set Cache-Control: no-store, so that no browser keeps learners' answers after the logout."""
     response.headers["Cache-Control"] = "private, no-store"
     return response
 
 
 def begin(instructor: str) -> None:
-    """Log this browser in under a token that nobody has seen before, and renew the token of its forms.
+    """Log this browser in under a new token, and renew the CSRF token of its forms.
 
     The learner of the browser stays who they are. The caller commits.
     """
@@ -56,7 +56,7 @@ def begin(instructor: str) -> None:
 
 
 def end() -> None:
-    """Log this browser out: the token it held opens nothing any more, wherever it was copied to."""
+    """Log this browser out: its token is deleted from the store, so that copies are worthless too."""
     token = session.pop(_KEY, None)
     session.pop("csrf_token", None)
     g.pop("csrf_token", None)
@@ -64,10 +64,10 @@ def end() -> None:
         instructors.remove_login(db.session, _digest(token))
 
 
-def who() -> str:
+def current_instructor() -> str:
     """Return the instructor of this request, whom `guard` has let in."""
-    found: str = g.instructor
-    return found
+    instructor: str = g.instructor
+    return instructor
 
 
 def safe_next(address: str) -> str | None:

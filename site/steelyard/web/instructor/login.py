@@ -31,7 +31,7 @@ def login() -> Page:
 @bp.post("/login")
 @submissions
 def log_in() -> Page:
-    """Log in, or say in one and the same way that name or password is wrong."""
+    """Log in, or show one message for a wrong name and a wrong password alike."""
     name = instructors.account(request.form.get("name", ""))
     password = request.form.get("password", "")
     origin = address()
@@ -63,18 +63,18 @@ def log_out() -> Response:
     return redirect(url_for("home.index"), 303)
 
 
-def _form(next: str, *, trouble: str | None = None, status: int = 200) -> Page:
+def _form(next_url: str, *, trouble: str | None = None, status: int = 200) -> Page:
     page = render_template(
         "instructor/login.html",
         name=request.form.get("name", "")[:60],
-        next=safe_next(next),
+        next=safe_next(next_url),
         trouble=trouble,
     )
     return page, status
 
 
-def _onward(next: str) -> str:
-    safe = safe_next(next)
+def _onward(next_url: str) -> str:
+    safe = safe_next(next_url)
     return request.script_root + safe if safe else url_for("instructor.overview")
 
 

@@ -1,4 +1,4 @@
-"""Where an instructor begins: classes, quizzes, and what has to be mended in the question files."""
+"""The instructors' first page: classes, quizzes, and the problems of the question files."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from steelyard.remember import remembered
 from steelyard.store import classes, results
 from steelyard.web.app.database import db
 from steelyard.web.app.state import state
-from steelyard.web.instructor.guard import bp, who
+from steelyard.web.instructor.guard import bp, current_instructor
 
 
 @bp.get("")
@@ -21,7 +21,7 @@ def overview() -> str:
     bank = state().bank
     return render_template(
         "instructor/overview.html",
-        groups=classes.groups_of(db.session, who()),
+        groups=classes.groups_of(db.session, current_instructor()),
         quizzes=list(bank.quizzes.values()),
         attempts=results.attempts_by_quiz(db.session),
         problems=_problems(state().records, bank),

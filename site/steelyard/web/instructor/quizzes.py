@@ -17,7 +17,7 @@ from steelyard.web.app.database import db
 from steelyard.web.app.languages import LANGUAGES, language
 from steelyard.web.app.state import state
 from steelyard.web.instructor.analysis import analysis
-from steelyard.web.instructor.guard import bp, who
+from steelyard.web.instructor.guard import bp, current_instructor
 from steelyard.web.instructor.table import encoded, results_table
 from steelyard.web.text.render import render
 
@@ -32,7 +32,7 @@ ORDERS: dict[str, Callable[[ItemStatistics], float | None]] = {
 
 
 @dataclass(frozen=True)
-class Filter:
+class StatisticsFilter:
     """Whose answers are analysed, and how the table is sorted."""
 
     class_code: str | None
@@ -52,7 +52,9 @@ class Filter:
 
 
 @dataclass(frozen=True)
-class Row:
+class ItemRow:
+    """One question of a quiz's statistics."""
+
     item: ItemStatistics
     number: int | None
     """Its place in the quiz, from 1; None when the quiz asks it no more."""
@@ -69,7 +71,7 @@ def show_quiz(slug: str) -> str:
     quiz = _quiz(slug)
     _close_overdue()
     chosen = _filter()
-    found, attempts = analysis(
+    statistics, attempts = analysis(
         db.session,
         state().bank,
         quiz,
@@ -77,16 +79,16 @@ def show_quiz(slug: str) -> str:
         language=chosen.language,
         first_only=chosen.first_only,
     )
-    rows = [_row(item, quiz) for item in found.items.values()]
+    rows = [_row(item, quiz) for item in statistics.items.values()]
     return render_template(
         "instructor/quiz.html",
         quiz=quiz,
-        found=found.quiz,
+        found=statistics.quiz,
         attempts=attempts,
         rows=rows,
         ordered=_sorted(rows, chosen.sort),
         filter=chosen,
-        groups=classes.groups_of(db.session, who()),
+        groups=classes.groups_of(db.session, current_instructor()),
     )
 
 
@@ -94,12 +96,12 @@ def show_quiz(slug: str) -> str:
 def download(code: str, slug: str) -> Response:
     """Send every attempt of a class at a quiz as a CSV file."""
     group = classes.group(db.session, classes.normal_code(code))
-    if group is None or group.instructor != who():
+    if group is None or group.instructor != current_instructor():
         abort(404)
     quiz = _quiz(slug)
     _close_overdue()
-    found = results.results(db.session, group.code, slug)
-    text = results_table(found, quiz.questions, state().bank)
+    attempts = results.results(db.session, group.code, slug)
+    text = results_table(attempts, quiz.questions, state().bank)
     name = f"{group.code}-{slug.replace('/', '-')}.csv".encode("ascii", "replace").decode().replace("?", "_")
     return Response(
         encoded(text),
@@ -118,14 +120,14 @@ def _close_overdue() -> None:
     db.session.commit()
 
 
-def _filter() -> Filter:
+def _filter() -> StatisticsFilter:
     code = classes.normal_code(request.args.get("class", ""))
-    own = {group.code for group in classes.groups_of(db.session, who())}
+    own = {group.code for group in classes.groups_of(db.session, current_instructor())}
     if request.args.get("class") and code not in own:
         abort(404)
     spoken = request.args.get("language", "")
     sort = request.args.get("sort", "")
-    return Filter(
+    return StatisticsFilter(
         code or None,
         spoken if spoken in LANGUAGES else None,
         request.args.get("attempts") != "all",
@@ -133,11 +135,11 @@ def _filter() -> Filter:
     )
 
 
-def _row(item: ItemStatistics, quiz: Quiz) -> Row:
+def _row(item: ItemStatistics, quiz: Quiz) -> ItemRow:
     bank = state().bank
     question = bank.question(item.question, language())
     number = quiz.questions.index(item.question) + 1 if item.in_total else None
-    return Row(
+    return ItemRow(
         item,
         number,
         question.title if question else item.question,
@@ -157,7 +159,7 @@ def _text(question: str, place: int, choice: ChoiceStatistics) -> Markup:
     )
 
 
-def _sorted(rows: list[Row], sort: str) -> list[Row]:
+def _sorted(rows: list[ItemRow], sort: str) -> list[ItemRow]:
     """Return the rows in the order that is asked for; what is not defined comes last either way."""
     if not sort:
         return rows

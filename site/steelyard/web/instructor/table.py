@@ -1,4 +1,4 @@
-"""Results as a CSV file that spreadsheets open as they should."""
+"""Results as a CSV file, safe to open in spreadsheets."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from io import StringIO
 
 from steelyard.bank.model import Bank
 from steelyard.grading import counted, total
-from steelyard.store.results import Result
+from steelyard.store.results import MemberAttempt
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
 """What makes a spreadsheet take a cell for a formula."""
 
 
-def results_table(found: Sequence[Result], asked: Iterable[str], bank: Bank) -> str:
+def results_table(results: Sequence[MemberAttempt], asked: Iterable[str], bank: Bank) -> str:
     """Return one line per attempt, with the score of each question as it counts now.
 
     Scores are fractions. A question that is regraded has a second column with the score that was given. A
     cell is empty where a question was not asked, not answered, or counts in no total.
     """
-    seen = dict.fromkeys(asked) | dict.fromkeys(question for result in found for question in result.scores)
+    seen = dict.fromkeys(asked) | dict.fromkeys(question for result in results for question in result.scores)
     columns = [(question, bank.regrade(question)) for question in seen]
     out = StringIO()
     writer = csv.writer(out)
@@ -38,8 +38,8 @@ def results_table(found: Sequence[Result], asked: Iterable[str], bank: Bank) -> 
     for question, regrade in columns:
         head += [question, f"{question} as graded"] if regrade else [question]
     writer.writerow([safe(cell) for cell in head])
-    for result in found:
-        sum = total((score, bank.regrade(question)) for question, score in result.scores.items())
+    for result in results:
+        sums = total((score, bank.regrade(question)) for question, score in result.scores.items())
         answered = [score for score in result.scores.values() if score is not None]
         cells = [
             result.pseudonym,
@@ -48,8 +48,8 @@ def results_table(found: Sequence[Result], asked: Iterable[str], bank: Bank) -> 
             _moment(result.started),
             _moment(result.submitted),
             f"{len(answered)}",
-            _number(sum.score),
-            str(sum.maximum),
+            _number(sums.score),
+            str(sums.maximum),
         ]
         for question, regrade in columns:
             score = result.scores.get(question)

@@ -1,4 +1,4 @@
-"""Who may start a demo: somebody at this machine, past no proxy, who read the link in the terminal."""
+"""Who may start a demo: requests from this machine, past no proxy, in a session opened by the link."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Guard:
         self._tell: Callable[[str], None] | None = None
 
     def announce(self, tell: Callable[[str], None]) -> None:
-        """Tell the token that counts, and each that takes its place once it was used."""
+        """Call `tell` with the valid token now, and with each new one after a use."""
         self._tell = tell
         tell(self._token)
 

@@ -36,7 +36,7 @@ class DemoError(Exception):
 
 
 @dataclass(frozen=True)
-class Option:
+class DemoOption:
     """One option of a demo, as a form shows it."""
 
     name: str
@@ -59,7 +59,7 @@ class Option:
         return choice
 
 
-def options(script: Path) -> tuple[Option, ...]:
+def options(script: Path) -> tuple[DemoOption, ...]:
     """Return what a page may set of this demo, in the order of its command line. Raises DemoError."""
     try:
         return _ask(script, script.stat().st_mtime_ns)
@@ -68,13 +68,13 @@ def options(script: Path) -> tuple[Option, ...]:
 
 
 @lru_cache(maxsize=64)
-def _ask(script: Path, changed: int) -> tuple[Option, ...]:
+def _ask(script: Path, changed: int) -> tuple[DemoOption, ...]:
     command = [sys.executable, str(script), "--options"]
     try:
         done = subprocess.run(  # noqa: S603
             command, capture_output=True, text=True, encoding="utf-8", timeout=ANSWER_SECONDS, check=True
         )
-        return tuple(_read(one) for one in json.loads(done.stdout) if one["name"] in OFFERED)
+        return tuple(_read(option) for option in json.loads(done.stdout) if option["name"] in OFFERED)
     except subprocess.CalledProcessError as error:
         last = (error.stderr.strip() or "it says nothing").splitlines()[-1]
         raise DemoError(f"{script.name} --options: {last}") from None
@@ -82,19 +82,21 @@ def _ask(script: Path, changed: int) -> tuple[Option, ...]:
         raise DemoError(f"{script.name} --options: no answer that can be read ({error})") from None
 
 
-def _read(one: dict[str, object]) -> Option:
-    default, choices, minimum = one["default"], one["choices"], one["minimum"]
+def _read(answer: dict[str, object]) -> DemoOption:
+    default, choices, minimum = answer["default"], answer["choices"], answer["minimum"]
     shown = "" if default in (None, False) else f"{default:g}" if isinstance(default, float) else str(default)
     offered = tuple(map(str, choices)) if isinstance(choices, list) else ()
-    if one["name"] == "model":
+    if answer["name"] == "model":
         offered = (shown, *MODELS)
-    kind = one["kind"]
+    kind = answer["kind"]
     if kind not in ("flag", "whole", "number", "text"):
         raise ValueError(f"an option of the kind {kind!r}")
-    return Option(str(one["name"]), kind, minimum if isinstance(minimum, int) else None, offered, shown)
+    return DemoOption(
+        str(answer["name"]), kind, minimum if isinstance(minimum, int) else None, offered, shown
+    )
 
 
-def arguments(options: Sequence[Option], form: Mapping[str, str]) -> list[str]:
+def arguments(options: Sequence[DemoOption], form: Mapping[str, str]) -> list[str]:
     """Return the words of a command line for a form's values; those that are the demo's own are left out.
 
     Raises OptionError.
@@ -109,7 +111,7 @@ def arguments(options: Sequence[Option], form: Mapping[str, str]) -> list[str]:
     return words
 
 
-def _checked(option: Option, value: str) -> str:
+def _checked(option: DemoOption, value: str) -> str:
     shown = value[:40]
     if option.choices:
         if value not in option.choices:

@@ -10,9 +10,9 @@ from flask_babel import gettext as _
 
 from steelyard.web.app.state import state
 from steelyard.web.lab import ask, guard, results
-from steelyard.web.lab.options import DemoError, Option, options
+from steelyard.web.lab.options import DemoError, DemoOption, options
 from steelyard.web.lab.queue import Lab
-from steelyard.web.lab.run import Run
+from steelyard.web.lab.run import DemoRun
 from steelyard.web.planner import plan
 from steelyard.web.text import numbers, technique_texts
 from steelyard.web.text.technique_texts import title
@@ -42,13 +42,13 @@ class RunPanel:
     """Why demos cannot be started by this reader; None if they can."""
     trouble: str | None = None
     """What was wrong with the form that was sent."""
-    options: tuple[Option, ...] = ()
+    options: tuple[DemoOption, ...] = ()
     given: Mapping[str, str] | None = None
     """The values of that form."""
     view: RunView | None = None
     """The run that was asked for last."""
 
-    def value(self, option: Option) -> str:
+    def value(self, option: DemoOption) -> str:
         """Return what the form's field holds."""
         return option.default if self.given is None else self.given.get(option.name, "")
 
@@ -123,7 +123,7 @@ class Sparkline:
 WIDTH, HEIGHT = 600, 120
 
 
-def sparkline(run: Run) -> Sparkline:
+def sparkline(run: DemoRun) -> Sparkline:
     """Draw what was heard so far; the page's script draws on in the same way."""
     series = [list(part.points) for part in run.parts]
     last = max((points[-1][0] for points in series if points), default=0.0)
@@ -146,19 +146,19 @@ def sparkline(run: Run) -> Sparkline:
 class RunView:
     """A run as its page shows it; a reload shows more."""
 
-    run: Run
+    run: DemoRun
     words: dict[str, str]
     """What each state of a run, or of one of its parts, is called."""
     before: int
     """How many runs come before this one."""
     picture: Sparkline
-    result: results.Result | None
+    result: results.RunResult | None
     """What it found, with the published record beside it; None before its end, and of a prediction."""
     predicted: list[plan.AskedPrediction]
     """What it predicted, compared with every GPU; empty before its end."""
 
 
-def run_view(run: Run) -> RunView:
+def run_view(run: DemoRun) -> RunView:
     """Return what there is to show of a run."""
     trained = run.ended and run.records and not run.predicts
     return RunView(

@@ -1,4 +1,4 @@
-"""The queue: demos run one after the other, in a thread of this process, and pages follow how they get on."""
+"""The queue: demos run one at a time, in a thread of this process, and pages follow their progress."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from threading import Condition, Thread
 from typing import Self
 
 from steelyard.web.lab.guard import Guard
-from steelyard.web.lab.run import Run
+from steelyard.web.lab.run import DemoRun
 
 WAITING = 8
 """How many demos may wait at once."""
@@ -36,7 +36,7 @@ class Lab:
         self.out = out
         self.guard = Guard()
         self._changed = Condition()
-        self._runs: dict[int, Run] = {}
+        self._runs: dict[int, DemoRun] = {}
         self._count = 0
         self._closed = False
         self._thread = Thread(target=self._work, name="lab", daemon=True)
@@ -47,7 +47,7 @@ class Lab:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def submit(self, script: Path, arguments: Sequence[str]) -> Run:
+    def submit(self, script: Path, arguments: Sequence[str]) -> DemoRun:
         """Put a demo into the queue. Raises FullError."""
         with self._changed:
             if self._closed or len(self._waiting()) >= WAITING:
@@ -55,38 +55,38 @@ class Lab:
             if self._count == 0:
                 self._thread.start()
             self._count += 1
-            run = self._runs[self._count] = Run(self._count, script, list(arguments), self.out)
+            run = self._runs[self._count] = DemoRun(self._count, script, list(arguments), self.out)
             for number in [number for number, old in self._runs.items() if old.ended][:-KEPT]:
                 del self._runs[number]
             self._changed.notify_all()
             return run
 
-    def run(self, number: int) -> Run | None:
+    def run(self, number: int) -> DemoRun | None:
         """Return a run by its number, if it is remembered."""
         return self._runs.get(number)
 
-    def latest(self, technique: str) -> Run | None:
+    def latest(self, technique: str) -> DemoRun | None:
         """Return the run of a technique that was asked for last; predictions have a page of their own."""
         with self._changed:
-            found = [run for run in self._runs.values() if run.technique == technique and not run.predicts]
-        return found[-1] if found else None
+            runs = [run for run in self._runs.values() if run.technique == technique and not run.predicts]
+        return runs[-1] if runs else None
 
-    def predictions(self) -> list[Run]:
+    def predictions(self) -> list[DemoRun]:
         """Return the predictions that are remembered, the latest first."""
         with self._changed:
             return [run for run in reversed(self._runs.values()) if run.predicts]
 
-    def before(self, run: Run) -> int:
+    def before(self, run: DemoRun) -> int:
         """Return how many runs come before one that waits, the one under way included."""
         with self._changed:
             others = [other for other in self._runs.values() if not other.ended]
         return sum(other.number < run.number for other in others)
 
-    def cancel(self, run: Run) -> None:
+    def cancel(self, run: DemoRun) -> None:
         """End a run, waiting or under way."""
         self._change(run, run.cancel)
 
-    def follow(self, run: Run) -> Iterator[bool]:
+    def follow(self, run: DemoRun) -> Iterator[bool]:
         """Yield True at once and whenever a run has changed, and False when it has not for a while.
 
         Ends after the run's end, and when the lab is closed.
@@ -97,8 +97,8 @@ class Lab:
             yield latest != seen
             seen = latest
 
-    def _news(self, run: Run, seen: int) -> tuple[int, bool]:
-        """Wait for a run's next version, or for a heartbeat; return it, and whether no more will come."""
+    def _news(self, run: DemoRun, seen: int) -> tuple[int, bool]:
+        """Wait for a run's next version or a heartbeat; return the version, and whether it is the last."""
         with self._changed:
             self._changed.wait_for(lambda: run.version != seen or self._closed, HEARTBEAT_SECONDS)
             return run.version, run.ended or self._closed
@@ -114,10 +114,10 @@ class Lab:
         if self._thread.is_alive():
             self._thread.join()
 
-    def _waiting(self) -> list[Run]:
+    def _waiting(self) -> list[DemoRun]:
         return [run for run in self._runs.values() if run.state == "queued"]
 
-    def _change(self, run: Run, change: Callable[..., None], *arguments: object) -> None:
+    def _change(self, run: DemoRun, change: Callable[..., None], *arguments: object) -> None:
         """Change a run, and wake whoever follows it."""
         with self._changed:
             change(*arguments)

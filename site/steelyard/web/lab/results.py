@@ -7,10 +7,18 @@ from dataclasses import dataclass
 
 from memlab.results.record import Setup
 from steelyard.evidence import Difference, Group, Records, differences
-from steelyard.evidence.workloads import works_of
+from steelyard.evidence.workloads import workloads_of
 from steelyard.web.evidence.medians import cell, changed, median
-from steelyard.web.evidence.side_by_side import FEW, METRICS, Overview, Row, Table, overview, tables
-from steelyard.web.lab.run import Run
+from steelyard.web.evidence.side_by_side import (
+    FEW,
+    METRICS,
+    ComparisonTable,
+    MetricRow,
+    Overview,
+    comparison_tables,
+    overview,
+)
+from steelyard.web.lab.run import DemoRun
 from steelyard.web.text.vocabulary import metric_words
 
 
@@ -23,30 +31,30 @@ class Published:
     """In what the setups differ. With any of these, figures must not be compared."""
     place: tuple[Difference, ...]
     """In what device and versions differ, as they may when a published run is repeated elsewhere."""
-    rows: tuple[Row, ...]
+    rows: tuple[MetricRow, ...]
     """What was published, what was found here, and the change; none where the setups differ."""
 
 
 @dataclass(frozen=True)
-class Result:
+class RunResult:
     """What a run found: tables of its own, or one overview of many, and the published record beside it."""
 
-    tables: tuple[Table, ...]
+    tables: tuple[ComparisonTable, ...]
     overview: Overview | None
     published: Published | None
 
 
-def result(run: Run, published: Records) -> Result:
+def result(run: DemoRun, published: Records) -> RunResult:
     """Return what a run has found so far."""
     records = Records(dict(run.records))
-    found: list[Table] = []
+    tables: list[ComparisonTable] = []
     many = None
-    for work in works_of(run.technique, records):
-        found += tables(run.technique, work)
-        if len(found) > FEW:
-            found, many = [], overview(work.groups, work)
+    for work in workloads_of(run.technique, records):
+        tables += comparison_tables(run.technique, work)
+        if len(tables) > FEW:
+            tables, many = [], overview(work.groups, work)
     own = [group for group in records.groups if group.first.technique == run.technique]
-    return Result(tuple(found), many, _beside(own[-1], published.groups) if own else None)
+    return RunResult(tuple(tables), many, _beside(own[-1], published.groups) if own else None)
 
 
 def _beside(own: Group, published: Sequence[Group]) -> Published | None:
@@ -60,14 +68,14 @@ def _beside(own: Group, published: Sequence[Group]) -> Published | None:
             candidates.append((group, setup, place))
     if not candidates:
         return None
-    group, setup, place = min(candidates, key=lambda one: (len(one[1]), len(one[2])))
+    group, setup, place = min(candidates, key=lambda candidate: (len(candidate[1]), len(candidate[2])))
     rows = () if setup else _rows(group, own)
     return Published(group, setup, place, rows)
 
 
-def _rows(published: Group, own: Group) -> tuple[Row, ...]:
+def _rows(published: Group, own: Group) -> tuple[MetricRow, ...]:
     return tuple(
-        Row(
+        MetricRow(
             path,
             metric_words(path),
             (cell(published, path), cell(own, path), changed(published, own, path)),

@@ -1,4 +1,4 @@
-"""One run of a demo: its process, and what is heard of it (`memlab.running.events` has the lines)."""
+"""One run of a demo: its process, and the events that it prints (`memlab.running.events` describes them)."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass
-class Part:
+class RunPart:
     """One of the runs that a demo consists of: a technique with a seed."""
 
     name: str
@@ -56,7 +56,7 @@ class Part:
 
 
 @dataclass
-class Run:
+class DemoRun:
     """A demo that was asked for. Its fields change under the lock of the queue."""
 
     number: int
@@ -66,7 +66,7 @@ class Run:
     state: str = "queued"
     """`queued`, `running`, or one of `ENDED`."""
     message: str | None = None
-    parts: list[Part] = field(default_factory=list)
+    parts: list[RunPart] = field(default_factory=list)
     records: dict[str, Record] = field(default_factory=dict)
     """What it wrote, by the name of the file."""
     version: int = 0
@@ -160,7 +160,7 @@ class Run:
 
     def _hear(self, event: dict[str, Any]) -> None:
         if "plan" in event:
-            self.parts = [Part(name) for name in event["plan"]]
+            self.parts = [RunPart(name) for name in event["plan"]]
             return
         part = self.parts[event["run"]]
         if part.began is None:
@@ -179,7 +179,7 @@ class Run:
                 self.records[path.stem] = read(path)
 
     def _conclude(self, code: int, said: str) -> None:
-        """Find out how the demo ended, and write the record that it could not write any more."""
+        """Set the run's final state, and write the failure record that the demo could not write itself."""
         last = (said.strip().splitlines() or [""])[-1][:500]
         open_parts = [part for part in self.parts if part.began is not None and not part.ended]
         if self._cancelled or code == 2:
@@ -201,7 +201,7 @@ class Run:
         if self.state == "failed" and said.strip():
             _log.error("%s failed; the last that it said:\n%s", self.command, said[-4000:])
 
-    def _write_failure(self, part: Part, how: str) -> None:
+    def _write_failure(self, part: RunPart, how: str) -> None:
         message = f"{how}, while {STAGES.get(part.state, part.state)}"
         part.state, part.message, part.ended = "failed", message, True
         if part.begun is not None:
@@ -216,7 +216,7 @@ class Run:
 
 
 def _end_group(process: subprocess.Popen[str]) -> None:
-    """Wait for a run's first process; what outlives it gets a moment, and is then killed."""
+    """Wait for a run's first process; kill what is left of its group after GRACE_SECONDS."""
     process.wait()
     nothing, waited = Event(), 0.0
     while waited < GRACE_SECONDS and _signal(process.pid, 0):
@@ -226,7 +226,7 @@ def _end_group(process: subprocess.Popen[str]) -> None:
 
 
 def _signal(group: int, number: int) -> bool:
-    """Send a signal to a process group; say whether there was anybody to get it."""
+    """Send a signal to a process group; return whether the group exists."""
     try:
         os.killpg(group, number)
     except (ProcessLookupError, PermissionError):

@@ -24,7 +24,7 @@ from steelyard.web.lab import ask, guard
 from steelyard.web.lab.options import DemoError, OptionError, arguments, options
 from steelyard.web.lab.panels import asked_techniques, current_lab, locked, run_view
 from steelyard.web.lab.queue import FullError, Lab
-from steelyard.web.lab.run import Run
+from steelyard.web.lab.run import DemoRun
 from steelyard.web.planner import plan
 from steelyard.web.text import technique_texts
 from steelyard.web.text.technique_texts import title
@@ -36,7 +36,7 @@ Page = str | tuple[str, int]
 
 @bp.before_request
 def require_lab_access() -> tuple[str, int] | None:
-    """Let nobody in but who may start demos, and take forms from this site's own pages only."""
+    """Refuse requests that may not start demos, and forms that other sites sent."""
     refused = guard.refusal()
     if refused is None and request.endpoint != "lab.enter":
         refused = locked(current_lab())
@@ -119,7 +119,7 @@ def events(number: int) -> Response:
     )
 
 
-def _stream(lab: Lab, run: Run) -> Iterator[str]:
+def _stream(lab: Lab, run: DemoRun) -> Iterator[str]:
     """Yield the stream's events. No request, session or database is at hand here."""
     sent: dict[int, int] = {}
     for changed in lab.follow(run):
@@ -141,7 +141,7 @@ def _stream(lab: Lab, run: Run) -> Iterator[str]:
 # ---- helpers ---------------------------------------------------------------------------------------------
 
 
-def _run(number: int) -> Run:
+def _run(number: int) -> DemoRun:
     return current_lab().run(number) or abort(404)
 
 
@@ -160,7 +160,7 @@ def _ask_again(trouble: str, status: int) -> Page:
 
 
 def _shown_at(url: str, trouble: str) -> None:
-    """Let the page that the answer shows know its own address, and what was wrong with the form."""
+    """Store the address of the page shown and the form's error in `g`, for the page that is rendered next."""
     g.shown_at = url
     g.lab_trouble = trouble, request.form.to_dict()
 

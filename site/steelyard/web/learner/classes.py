@@ -7,7 +7,7 @@ from flask_babel import gettext as _
 from werkzeug.wrappers import Response
 
 from steelyard.store import classes
-from steelyard.store.classes import LONGEST_PSEUDONYM, Group
+from steelyard.store.classes import LONGEST_PSEUDONYM, ClassInfo
 from steelyard.web.app import clock
 from steelyard.web.app.database import db
 from steelyard.web.app.identity import learner_id
@@ -86,7 +86,7 @@ def leave(code: str) -> Page:
     return redirect(url_for("home.index"), 303)
 
 
-def _page(group: Group, *, trouble: str | None = None) -> Page:
+def _page(group: ClassInfo, *, trouble: str | None = None) -> Page:
     pseudonym = classes.pseudonym_of(db.session, group.code, learner_id())
     page = render_template(
         "classes/join.html",

@@ -1,4 +1,4 @@
-"""Continue on another device: a link that serves once, as text and as a QR code."""
+"""Continue on another device: a single-use link, as text and as a QR code."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def link() -> Page:
     token = secrets.token_urlsafe(32)
     store.append_transfer(db.session, digest=_digest(token), learner=learner, expires=now + VALID, now=now)
     db.session.commit()
-    address = url_for(".open", token=token, _external=True)
+    address = url_for(".show_link", token=token, _external=True)
     page = render_template("devices/link.html", address=address, code=qr(address), minutes=_minutes())
     response: Response = make_response(page)
     response.headers["Cache-Control"] = "no-store"
@@ -50,7 +50,7 @@ def linked() -> AnyResponse:
 
 
 @bp.get("/continue/<token>")
-def open(token: str) -> Page:
+def show_link(token: str) -> Page:
     """Say what using the link will do. Looking does not use it up, so that a preview of it costs nothing."""
     learner = store.transfer(db.session, _digest(token), clock.now())
     if learner is None:

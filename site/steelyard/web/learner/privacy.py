@@ -1,4 +1,4 @@
-"""What is stored about learners, in words that a test holds against the tables; and how they leave."""
+"""What is stored about learners (a test compares it with the tables), and deleting it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ bp = Blueprint("privacy", __name__)
 
 
 @dataclass(frozen=True)
-class Held:
+class StoredTable:
     """One table of the store."""
 
     words: str
@@ -29,44 +29,44 @@ class Held:
     columns: tuple[str, ...]
 
 
-HELD: Mapping[str, Held] = {
-    "learners": Held(
+HELD: Mapping[str, StoredTable] = {
+    "learners": StoredTable(
         _("That there is a learner: a number drawn at random, and since when. No name, no mail."),
         ("id", "created"),
     ),
-    "attempts": Held(
+    "attempts": StoredTable(
         _("Each quiz that you take, and each question that you answer alone: in which mode, and when."),
         ("id", "learner", "quiz", "mode", "started", "deadline"),
     ),
-    "items": Held(
+    "items": StoredTable(
         _("Which questions you were asked, in which wording, and the order of their choices."),
         ("attempt", "question", "position", "version", "letters"),
     ),
-    "answers": Held(
+    "answers": StoredTable(
         _("What you chose, the score, in which language the question stood, and when."),
         ("id", "attempt", "question", "chosen", "score", "language", "answered"),
     ),
-    "undos": Held(
+    "undos": StoredTable(
         _("Which answers you took back in review, and when."),
         ("answer", "undone"),
     ),
-    "guesses": Held(
+    "guesses": StoredTable(
         _("Figures that you guessed before answering, what they were compared with, and when."),
         ("id", "attempt", "question", "claim", "value", "measured", "guessed"),
     ),
-    "drafts": Held(
+    "drafts": StoredTable(
         _("In an exam: what was ticked at each time it was saved."),
         ("id", "attempt", "question", "chosen", "language", "saved", "tab", "nth"),
     ),
-    "submissions": Held(
+    "submissions": StoredTable(
         _("When an exam ended, and whether you handed it in or its time ran out."),
         ("attempt", "submitted", "by"),
     ),
-    "transfers": Held(
+    "transfers": StoredTable(
         _("A link to another device: a digest of it, and until when it works."),
         ("digest", "learner", "expires"),
     ),
-    "members": Held(
+    "members": StoredTable(
         _(
             "Only if you joined a class: which, when, your pseudonym in it, and extra time in exams. The "
             "instructor of the class sees your answers under that pseudonym."

@@ -1,4 +1,4 @@
-"""How the learner gets on, and all that is stored about them as a file."""
+"""The learner's progress, and the export of everything that is stored about them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from steelyard.grading import counted
 from steelyard.progress import Answered, by_technique, calibration, weeks
 from steelyard.web.app import clock
 from steelyard.web.app.database import db
-from steelyard.web.app.identity import known_learner, tallies_by_quiz
+from steelyard.web.app.identity import known_learner, summaries_by_quiz
 from steelyard.web.app.languages import language
 from steelyard.web.app.state import state
 from steelyard.web.text.scale import scale_low
@@ -42,7 +42,7 @@ def show() -> str:
     learner = known_learner()
     if learner is None or not store.is_known(db.session, learner):
         return render_template("progress/none.html")
-    tallies = chain.from_iterable(tallies_by_quiz().values())
+    summaries = chain.from_iterable(summaries_by_quiz().values())
     sealed = _sealed(learner, clock.now())
     guessing = calibration(store.guessed(db.session, learner, sealed))
     shown = guessing.guesses[-GUESSES:] if guessing else ()
@@ -57,7 +57,7 @@ def show() -> str:
         question_title=_title,
         technique_title=title,
         short=lambda day: format_skeleton("yMMMd", day, locale=get_locale()),
-        tallies=sorted(tallies, key=lambda tally: tally.started, reverse=True)[:ATTEMPTS],
+        summaries=sorted(summaries, key=lambda summary: summary.started, reverse=True)[:ATTEMPTS],
         quizzes=state().bank.quizzes,
         answers=store.count_answers(db.session, learner),
     )
@@ -69,7 +69,7 @@ def _sealed(learner: str, now: datetime) -> frozenset[str]:
 
 
 def _counted(answers: Iterable[Answered]) -> Iterator[Answered]:
-    """Let the scores be what they count now that some questions were regraded."""
+    """Replace the scores of regraded questions by what they count now."""
     for answer in answers:
         score = counted(answer.score, state().bank.regrade(answer.question))
         if score is not None:
@@ -78,13 +78,13 @@ def _counted(answers: Iterable[Answered]) -> Iterator[Answered]:
 
 def _techniques(question: str) -> Sequence[str]:
     """Return what a question is about; nothing for one that is no longer in the bank."""
-    found = state().bank.question(question, "en")
-    return found.techniques if found else ()
+    in_bank = state().bank.question(question, "en")
+    return in_bank.techniques if in_bank else ()
 
 
 def _title(question: str) -> str:
-    found = state().bank.question(question, language())
-    return found.title if found else question
+    in_bank = state().bank.question(question, language())
+    return in_bank.title if in_bank else question
 
 
 # ---- the export -------------------------------------------------------------------------------------------

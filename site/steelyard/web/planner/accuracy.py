@@ -17,7 +17,7 @@ from steelyard.web.text.vocabulary import step_words
 
 
 @dataclass(frozen=True)
-class Trust:
+class Accuracy:
     """How far predictions of a technique lay from what was measured, and on what it was measured."""
 
     summary: Summary
@@ -25,7 +25,7 @@ class Trust:
 
 
 @dataclass(frozen=True)
-class Table:
+class ErrorTable:
     """One device's comparison of predictions with measurements."""
 
     device: Device
@@ -40,36 +40,36 @@ class Table:
     command: str
 
 
-def trust(record: Record, validations: Sequence[Validation]) -> Trust | None:
+def accuracy_of(record: Record, validations: Sequence[Validation]) -> Accuracy | None:
     """Return the error of a record's technique: as measured on a GPU where it was, else on a CPU."""
-    for validation in sorted(validations, key=lambda one: one.device.kind != "cuda"):
-        if found := summary(row for row in validation.rows if _is_of(row, record)):
-            return Trust(found, validation.device.kind == "cuda")
+    for validation in sorted(validations, key=lambda each: each.device.kind != "cuda"):
+        if errors := summary(row for row in validation.rows if _is_of(row, record)):
+            return Accuracy(errors, validation.device.kind == "cuda")
     return None
 
 
 @remembered(8)
-def tables(records: Records, language: str) -> tuple[Table, ...]:
+def error_tables(records: Records, language: str) -> tuple[ErrorTable, ...]:
     """Return a table for each device on which predictions were compared with measurements, a GPU's first."""
-    found = []
-    for one in sorted(records.validations, key=lambda one: one.device.kind != "cuda"):
-        groups = [(row_words(rows[0]), rows) for rows in one.by_technique().values()]
-        groups.append((_("together"), one.rows))
-        found.append(
-            Table(
-                one.device,
-                sum(row.error() is not None for row in one.rows),
-                one.exact,
+    tables = []
+    for validation in sorted(records.validations, key=lambda validation: validation.device.kind != "cuda"):
+        groups = [(row_words(rows[0]), rows) for rows in validation.by_technique().values()]
+        groups.append((_("together"), validation.rows))
+        tables.append(
+            ErrorTable(
+                validation.device,
+                sum(row.error() is not None for row in validation.rows),
+                validation.exact,
                 (_("our prediction"), *map(tool_words, TOOLS)),
                 tuple((words, _errors(rows)) for words, rows in groups),
-                one.origin.command,
+                validation.origin.command,
             )
         )
-    return tuple(found)
+    return tuple(tables)
 
 
 def tool_words(figure: Figure) -> str:
-    """Return what another tool's figure is called; `memlab.validate.other_tools` says how each is come by."""
+    """Return the name of another tool's figure; `memlab.validate.other_tools` says how each is computed."""
     match figure:
         case "accelerate_bytes":
             return _("accelerate's estimate-memory")
@@ -91,14 +91,14 @@ def _errors(rows: Sequence[Row]) -> tuple[str, ...]:
     return (own, *(_spread(summary(rows, figure)) for figure in TOOLS))
 
 
-def _spread(found: Summary | None) -> str:
-    if found is None:
+def _spread(errors: Summary | None) -> str:
+    if errors is None:
         return "–"
     return _(
         "%(median)s (%(low)s to %(high)s)",
-        median=numbers.error(found.median),
-        low=numbers.deviation(found.lowest),
-        high=numbers.deviation(found.highest),
+        median=numbers.error(errors.median),
+        low=numbers.deviation(errors.lowest),
+        high=numbers.deviation(errors.highest),
     )
 
 

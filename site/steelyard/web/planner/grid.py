@@ -1,4 +1,4 @@
-"""The planner's grid: what was predicted for each model, technique and load, held against GPUs."""
+"""The planner's grid: the prediction for each model, technique and load, compared with GPUs."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import NamedTuple
 from memlab.results.gpu_fit import GIB, Fit, Ranks, fit, smallest_ranks
 from memlab.results.record import Record
 from steelyard.evidence import Group, Records
-from steelyard.evidence.workloads import order
+from steelyard.evidence.workloads import group_order
 from steelyard.remember import remembered
 from steelyard.web.evidence.labels import labels
 
@@ -28,7 +28,7 @@ class Load(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Cell:
+class Prediction:
     """One prediction, made or failed."""
 
     id: str
@@ -39,16 +39,16 @@ class Cell:
         return self.record.status == "ok"
 
     def fit(self, gpu_bytes: int) -> Fit | None:
-        """Hold the prediction against a GPU; None where there is none."""
+        """Return how the prediction fits a GPU; None where it failed."""
         return fit(self.record, gpu_bytes) if self.known else None
 
 
 @dataclass(frozen=True)
-class Shape:
+class ModelGrid:
     """A model and all that was predicted for it."""
 
     name: str
-    cells: Mapping[tuple[str, Load], Cell]
+    cells: Mapping[tuple[str, Load], Prediction]
     """By the key of the arm (see `arm_key`) and the load."""
 
     @property
@@ -57,12 +57,12 @@ class Shape:
 
     @cached_property
     def arms(self) -> Mapping[str, Group]:
-        """What stands for each arm, in the order in which techniques are best read; its load says nothing."""
-        found = {}
+        """One prediction as a group for each arm, in reading order; its load is a placeholder (1 × 1)."""
+        groups = {}
         for (arm, _load), cell in self.cells.items():
             setup = cell.record.setup.model_copy(update=Load(1, 1)._asdict())
-            found[arm] = Group({0: (cell.id, cell.record.model_copy(update={"setup": setup}))})
-        return dict(sorted(found.items(), key=lambda item: order(item[1])))
+            groups[arm] = Group({0: (cell.id, cell.record.model_copy(update={"setup": setup}))})
+        return dict(sorted(groups.items(), key=lambda item: group_order(item[1])))
 
     @cached_property
     def loads(self) -> tuple[Load, ...]:
@@ -70,7 +70,7 @@ class Shape:
 
     @cached_property
     def seqs(self) -> tuple[int, ...]:
-        """The lengths that were predicted: the lab leaves out what a model cannot read."""
+        """The sequence lengths that were predicted; memlab leaves out those that a model cannot read."""
         return tuple(sorted({load.seq for load in self.loads}))
 
     def labels(self) -> dict[str, str]:
@@ -82,37 +82,39 @@ class Shape:
 
         def worth(arm: str) -> tuple[int, int]:
             fits = [
-                (load.tokens, found)
+                (load.tokens, fitted)
                 for load in self.loads
-                if (cell := self.cells.get((arm, load))) and (found := cell.fit(gpu_bytes))
+                if (cell := self.cells.get((arm, load))) and (fitted := cell.fit(gpu_bytes))
             ]
-            most = max((tokens for tokens, found in fits if found.fits), default=0)
-            needed = [found.needed_bytes for tokens, found in fits if not most or tokens == most]
+            most = max((tokens for tokens, fitted in fits if fitted.fits), default=0)
+            needed = [fitted.needed_bytes for tokens, fitted in fits if not most or tokens == most]
             return -most, min(needed, default=0)
 
         return sorted(self.arms, key=worth)
 
     def shared(self, load: Load, gpu_bytes: int) -> dict[str, Ranks | None]:
         """Return how many GPUs each arm in four bits would need under ZeRO-3; None where none would do."""
-        found = {}
+        by_arm = {}
         for arm in self.arms:
             cell = self.cells.get((arm, load))
             if cell and cell.known and "nf4" in cell.record.setup.base_dtype:
                 with suppress(ValueError):  # not a shape of the lab's, whose layers it knows
-                    found[arm] = smallest_ranks(cell.record, gpu_bytes)
-        return found
+                    by_arm[arm] = smallest_ranks(cell.record, gpu_bytes)
+        return by_arm
 
 
 @remembered(1)
-def shapes(records: Records) -> tuple[Shape, ...]:
+def model_grids(records: Records) -> tuple[ModelGrid, ...]:
     """Return every model of the grid, the smallest first."""
-    found: dict[str, dict[tuple[str, Load], Cell]] = {}
-    for id, record in records.predictions.items():
+    by_model: dict[str, dict[tuple[str, Load], Prediction]] = {}
+    for run_id, record in records.predictions.items():
         if record.setup.rank_index is None:
             load = Load(record.setup.batch, record.setup.seq)
-            found.setdefault(id.split("/")[1], {})[arm_key(record), load] = Cell(id, record)
+            by_model.setdefault(run_id.split("/")[1], {})[arm_key(record), load] = Prediction(run_id, record)
     return tuple(
-        sorted((Shape(name, cells) for name, cells in found.items()), key=lambda shape: shape.parameters)
+        sorted(
+            (ModelGrid(name, cells) for name, cells in by_model.items()), key=lambda shape: shape.parameters
+        )
     )
 
 

@@ -1,4 +1,4 @@
-"""Will it fit? What was predicted for a model, a technique and a load, held against a GPU. No torch."""
+"""The page /plan: the prediction for a model, a technique and a load, compared with a GPU. No torch."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from steelyard.web.app.state import state
 from steelyard.web.evidence.charts.draw import Chart
 from steelyard.web.evidence.charts.load import load_chart
 from steelyard.web.evidence.labels import labels
-from steelyard.web.planner.accuracy import Table, Trust, tables, trust
-from steelyard.web.planner.grid import Cell, Load, Shape, arm_key, gigabytes, shapes
+from steelyard.web.planner.accuracy import Accuracy, ErrorTable, accuracy_of, error_tables
+from steelyard.web.planner.grid import Load, ModelGrid, Prediction, arm_key, gigabytes, model_grids
 from steelyard.web.text import numbers
 from steelyard.web.text.vocabulary import kind_words
 
@@ -45,7 +45,7 @@ class FitAnswer:
     arm: str
     load: Load
     gpu: str
-    cell: Cell | None
+    cell: Prediction | None
     fit: Fit | None
 
     @property
@@ -88,23 +88,23 @@ class FitAnswer:
 
 
 @dataclass(frozen=True)
-class Line:
+class PlanRow:
     """A technique in a table: under several loads, or on several GPUs."""
 
     label: str
     cells: tuple[FitAnswer, ...]
-    trust: Trust | None
+    accuracy: Accuracy | None
 
     @property
     def error(self) -> str:
         """How far predictions of the technique lay from measurements, for a cell of a table."""
-        if self.trust is None:
+        if self.accuracy is None:
             return _("not measured yet")
         return _(
             "%(median)s (%(worst)s), %(device)s",
-            median=numbers.error(self.trust.summary.median),
-            worst=numbers.deviation(self.trust.summary.worst),
-            device="GPU" if self.trust.on_gpu else "CPU",
+            median=numbers.error(self.accuracy.summary.median),
+            worst=numbers.deviation(self.accuracy.summary.worst),
+            device="GPU" if self.accuracy.on_gpu else "CPU",
         )
 
 
@@ -112,35 +112,35 @@ class Line:
 class Plan:
     """All that the page says about a choice."""
 
-    shape: Shape
+    shape: ModelGrid
     labels: Mapping[str, str]
     """What each technique is called."""
     answer: FitAnswer
     chart: Chart | None
     reasons: tuple[tuple[str, str], ...]
     """What is alive at the peak, the most first: how much of what, and why it is there."""
-    trust: Trust | None
-    by_load: tuple[Line, ...]
+    accuracy: Accuracy | None
+    by_load: tuple[PlanRow, ...]
     """Every technique under every load on this GPU, those first that take the most tokens."""
-    by_gpu: tuple[Line, ...]
+    by_gpu: tuple[PlanRow, ...]
     """Every technique under this load on every GPU."""
     shared: tuple[tuple[str, Ranks | None], ...]
     """How many GPUs would do it with weights in four bits under ZeRO-3, the fewest first."""
-    tables: tuple[Table, ...]
+    tables: tuple[ErrorTable, ...]
     """How far predictions lay from measurements."""
 
     @property
-    def trust_words(self) -> str:
+    def accuracy_words(self) -> str:
         """How far predictions of the technique lay from measurements, and on what these were made."""
-        if self.trust is None:
+        if self.accuracy is None:
             return _("not measured yet")
-        summary = self.trust.summary
+        summary = self.accuracy.summary
         words = {
             "n": summary.n,
             "median": numbers.error(summary.median),
             "worst": numbers.deviation(summary.worst),
         }
-        if self.trust.on_gpu:
+        if self.accuracy.on_gpu:
             return _("%(median)s in the median of %(n)s runs on a GPU, at worst %(worst)s", **words)
         return _(
             "%(median)s in the median of %(n)s runs on a CPU, at worst %(worst)s; "
@@ -153,7 +153,7 @@ class Plan:
 def show() -> str:
     """Answer one choice. Unknown query values fall back to `USUAL`, else to the first option."""
     records = state().records
-    offered = {shape.name: shape for shape in shapes(records)}
+    offered = {shape.name: shape for shape in model_grids(records)}
     if not offered:
         return render_template("plan/show.html", plan=None, panel=_panel())
     shape = offered[_chosen("model", offered)]
@@ -198,10 +198,10 @@ def _chosen(name: str, offered: Iterable[str]) -> str:
 
 @remembered(32)
 def _planned(records: Records, model: str, arm: str, load: Load, gpu: str, language: str) -> Plan:
-    (shape,) = (shape for shape in shapes(records) if shape.name == model)
+    (shape,) = (shape for shape in model_grids(records) if shape.name == model)
     validations = records.validations
     names = shape.labels()
-    trusted = {key: trust(group.first, validations) for key, group in shape.arms.items()}
+    trusted = {key: accuracy_of(group.first, validations) for key, group in shape.arms.items()}
 
     def answer(arm: str, load: Load, gpu: str) -> FitAnswer:
         cell = shape.cells.get((arm, load))
@@ -218,14 +218,15 @@ def _planned(records: Records, model: str, arm: str, load: Load, gpu: str, langu
         _reasons(record),
         trusted[arm],
         tuple(
-            Line(names[key], tuple(answer(key, load, gpu) for load in shape.loads), trusted[key])
+            PlanRow(names[key], tuple(answer(key, load, gpu) for load in shape.loads), trusted[key])
             for key in ranked
         ),
         tuple(
-            Line(names[key], tuple(answer(key, load, size) for size in SIZES), trusted[key]) for key in ranked
+            PlanRow(names[key], tuple(answer(key, load, size) for size in SIZES), trusted[key])
+            for key in ranked
         ),
         _shared(shape, chosen, names),
-        tables(records, language),
+        error_tables(records, language),
     )
 
 
@@ -236,16 +237,16 @@ def _chart(record: Record | None, fit: Fit | None, gpu: str) -> Chart | None:
 
 
 def _shared(
-    shape: Shape, answer: FitAnswer, names: Mapping[str, str]
+    shape: ModelGrid, answer: FitAnswer, names: Mapping[str, str]
 ) -> tuple[tuple[str, Ranks | None], ...]:
     """Return nothing where one GPU is enough."""
     if answer.fit is None or answer.fit.fits:
         return ()
-    found = shape.shared(answer.load, SIZES[answer.gpu]).items()
-    many = 1 + max((ranks.ranks for _arm, ranks in found if ranks), default=0)
+    by_arm = shape.shared(answer.load, SIZES[answer.gpu]).items()
+    many = 1 + max((ranks.ranks for _arm, ranks in by_arm if ranks), default=0)
     return tuple(
         (names[arm], ranks)
-        for arm, ranks in sorted(found, key=lambda item: item[1].ranks if item[1] else many)
+        for arm, ranks in sorted(by_arm, key=lambda item: item[1].ranks if item[1] else many)
     )
 
 
@@ -253,7 +254,7 @@ def _reasons(record: Record | None) -> tuple[tuple[str, str], ...]:
     parts = record.memory.breakdown_at_peak if record else None
     if parts is None or not parts.total:
         return ()
-    found = sorted(((getattr(parts, kind), kind) for kind in KINDS), reverse=True)
+    kinds = sorted(((getattr(parts, kind), kind) for kind in KINDS), reverse=True)
     return tuple(
         (
             _(
@@ -264,7 +265,7 @@ def _reasons(record: Record | None) -> tuple[tuple[str, str], ...]:
             ),
             reason_of(kind),
         )
-        for value, kind in found
+        for value, kind in kinds
         if value / parts.total >= LEAST_SHARE
     )
 
@@ -309,7 +310,7 @@ class AskedPrediction:
     """A prediction that is not in the grid, compared with every GPU."""
 
     label: str
-    cell: Cell
+    cell: Prediction
     answers: tuple[FitAnswer, ...]
     chart: Chart | None
     """Against the smallest GPU on which it fits, else the largest there is."""
@@ -318,12 +319,12 @@ class AskedPrediction:
 
 def asked(records: Mapping[str, Record]) -> list[AskedPrediction]:
     """Return what these records of one model and load predict, by their names."""
-    cells = [Cell(name, record) for name, record in records.items() if record.setup.rank_index is None]
+    cells = [Prediction(name, record) for name, record in records.items() if record.setup.rank_index is None]
     groups = tuple(Group({0: (cell.id, cell.record)}) for cell in cells)
     return [_asked(label, cell) for label, cell in zip(labels(groups), cells, strict=True)]
 
 
-def _asked(label: str, cell: Cell) -> AskedPrediction:
+def _asked(label: str, cell: Prediction) -> AskedPrediction:
     record = cell.record
     load = Load(record.setup.batch, record.setup.seq)
     answers = tuple(

@@ -1,4 +1,4 @@
-"""The result of an attempt: what was right, what to read again, and the evidence that was met on the way."""
+"""The result of an attempt: each question's score, the scores by technique, and the evidence."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from flask import Blueprint, abort, redirect, render_template, url_for
 from steelyard import store
 from steelyard.bank.model import Regrade
 from steelyard.grading import counted, total
-from steelyard.store import Seat, Sitting
+from steelyard.store import AttemptItem, AttemptView
 from steelyard.web.app import clock
 from steelyard.web.app.database import db
 from steelyard.web.app.identity import learner_id
@@ -22,29 +22,29 @@ from steelyard.web.app.state import state
 from steelyard.web.evidence.cards import WeighedClaim, weighed_claims
 from steelyard.web.quiz import exams
 from steelyard.web.quiz.quizzes import planned
-from steelyard.web.quiz.rendered import Shown, pinned, shown
+from steelyard.web.quiz.rendered import RenderedQuestion, pinned_edition, rendered
 from steelyard.web.text.technique_texts import title
 
 bp = Blueprint("attempts", __name__)
 
 
 @dataclass(frozen=True)
-class Line:
+class ResultLine:
     """One question of the attempt."""
 
-    seat: Seat
-    shown: Shown
+    item: AttemptItem
+    rendered: RenderedQuestion
     regrade: Regrade | None
 
     @property
     def evidence(self) -> tuple[WeighedClaim, ...]:
         """What was weighed for the claims of the question."""
-        return weighed_claims(self.shown.judgements.values())
+        return weighed_claims(self.rendered.judgements.values())
 
     @property
     def counts(self) -> float | None:
         """What the answer counts now; None when it counts in no total."""
-        return counted(self.seat.score, self.regrade)
+        return counted(self.item.score, self.regrade)
 
 
 @dataclass(frozen=True)
@@ -57,77 +57,78 @@ class TechniqueScore:
     questions: int
 
 
-@bp.get("/attempts/<id>")
-def show(id: str) -> exams.Page:
+@bp.get("/attempts/<attempt_id>")
+def show(attempt_id: str) -> exams.Page:
     """Show the result once it may be told; before that, go on with the next question, or an exam's sheet."""
-    if not re.fullmatch("[0-9a-f]{32}", id):
+    if not re.fullmatch("[0-9a-f]{32}", attempt_id):
         abort(404)
-    sitting = exams.find(id)
-    if sitting is None:
+    attempt = exams.find(attempt_id)
+    if attempt is None:
         return exams.gone()
-    if sitting.under_way:
-        return exams.sheet(sitting)
-    if sitting.next:
-        return redirect(url_for("questions.show", id=sitting.next.question, attempt=id))
-    if exams.is_sealed(sitting):
-        return exams.handed_in(sitting)
+    if attempt.under_way:
+        return exams.sheet(attempt)
+    if attempt.next:
+        return redirect(url_for("questions.show", question_id=attempt.next.question, attempt=attempt_id))
+    if exams.is_sealed(attempt):
+        return exams.handed_in(attempt)
     bank = state().bank
     lines = [
-        Line(seat, shown(pinned(seat), language()), bank.regrade(seat.question)) for seat in sitting.seats
+        ResultLine(item, rendered(pinned_edition(item), language()), bank.regrade(item.question))
+        for item in attempt.items
     ]
     return render_template(
         "attempts/show.html",
-        sitting=sitting,
-        quiz=bank.quizzes.get(sitting.quiz or ""),
+        attempt=attempt,
+        quiz=bank.quizzes.get(attempt.quiz or ""),
         lines=lines,
-        total=total((line.seat.score, line.regrade) for line in lines),
+        total=total((line.item.score, line.regrade) for line in lines),
         techniques=by_technique(lines),
         practice=bank.practice,
-        retake=_wrong(sitting),
+        retake=_wrong(attempt),
         technique_title=title,
     )
 
 
-@bp.post("/attempts/<id>/retake")
+@bp.post("/attempts/<attempt_id>/retake")
 @submissions
-def retake(id: str) -> exams.Page:
+def retake(attempt_id: str) -> exams.Page:
     """Begin to practise the questions that were not fully right, as they stand in the bank now."""
-    sitting = exams.find(id)
-    if sitting is None:
+    attempt = exams.find(attempt_id)
+    if attempt is None:
         return exams.gone()
-    wrong = [] if sitting.under_way or sitting.next or exams.is_sealed(sitting) else _wrong(sitting)
+    wrong = [] if attempt.under_way or attempt.next or exams.is_sealed(attempt) else _wrong(attempt)
     if not wrong:
-        return redirect(url_for(".show", id=id), 303)
-    attempt = secrets.token_hex(16)
+        return redirect(url_for(".show", attempt_id=attempt_id), 303)
+    bank, new_id = state().bank, secrets.token_hex(16)
     store.start(
         db.session,
-        attempt=attempt,
+        attempt=new_id,
         learner=learner_id(),
-        quiz=sitting.quiz,
+        quiz=attempt.quiz,
         mode="practice",
-        items=planned(((id, store.Edition(state().bank.questions[id])) for id in wrong), attempt),
+        items=planned(((question_id, bank.questions[question_id]) for question_id in wrong), new_id),
         now=clock.now(),
     )
     db.session.commit()
-    return redirect(url_for("questions.show", id=wrong[0], attempt=attempt), 303)
+    return redirect(url_for("questions.show", question_id=wrong[0], attempt=new_id), 303)
 
 
-def _wrong(sitting: Sitting) -> list[str]:
+def _wrong(attempt: AttemptView) -> list[str]:
     """Return what can be practised again: not fully right, still asked, and no exam's secret."""
     bank = state().bank
     return [
-        seat.question for seat in sitting.seats if (seat.score or 0.0) < 1 and seat.question in bank.practice
+        item.question for item in attempt.items if (item.score or 0.0) < 1 and item.question in bank.practice
     ]
 
 
-def by_technique(lines: Iterable[Line]) -> list[TechniqueScore]:
+def by_technique(lines: Iterable[ResultLine]) -> list[TechniqueScore]:
     """Return the score of each technique that the questions name, the weakest first."""
     sums: dict[str, tuple[float, int]] = {}
     for line in lines:
         if line.counts is None:
             continue
-        for technique in line.shown.question.techniques:
+        for technique in line.rendered.question.techniques:
             score, questions = sums.get(technique, (0.0, 0))
             sums[technique] = (score + line.counts, questions + 1)
-    scores = [TechniqueScore(technique, *sum) for technique, sum in sums.items()]
-    return sorted(scores, key=lambda found: (found.score / found.questions, found.technique))
+    scores = [TechniqueScore(technique, *sums) for technique, sums in sums.items()]
+    return sorted(scores, key=lambda entry: (entry.score / entry.questions, entry.technique))

@@ -15,7 +15,7 @@ from werkzeug.wrappers import Response
 
 from steelyard import exam_lifecycle, store
 from steelyard.bank.model import Quiz
-from steelyard.store import Seat, Sitting
+from steelyard.store import AttemptItem, AttemptView
 from steelyard.web.app import clock
 from steelyard.web.app.database import db
 from steelyard.web.app.errors import stale_form
@@ -23,7 +23,8 @@ from steelyard.web.app.identity import learner_id
 from steelyard.web.app.languages import language
 from steelyard.web.app.security import CONTENT_SECURITY_POLICY, drafts, submissions
 from steelyard.web.app.state import state
-from steelyard.web.quiz.rendered import Shown, pinned, shown
+from steelyard.web.quiz.opened import open_question, told_page
+from steelyard.web.quiz.rendered import pinned_edition, rendered, unfit
 
 bp = Blueprint("exams", __name__)
 
@@ -31,13 +32,13 @@ Page = str | Response | tuple[str, int]
 
 
 @dataclass(frozen=True)
-class Left:
+class TimeLeft:
     """The time that is left, as its page was drawn."""
 
     seconds: int
     """Negative while the grace after the deadline lasts."""
-    ends: str
-    """The script waits until this many seconds after the deadline: then the exam has ended."""
+    grace_seconds: int
+    """Seconds after the deadline at which exam.js reloads the page."""
 
     @property
     def words(self) -> str:
@@ -52,19 +53,19 @@ class Left:
         return f"PT{max(0, self.seconds)}S"
 
 
-def find(attempt: str) -> Sitting | None:
+def find(attempt_id: str) -> AttemptView | None:
     """Return this learner's attempt; an exam whose time is over is ended first, whatever looks at it."""
-    sitting = store.sitting(db.session, attempt, learner_id())
+    attempt = store.attempt_view(db.session, attempt_id, learner_id())
     if (
-        sitting
-        and sitting.under_way
-        and sitting.deadline
-        and clock.now() >= sitting.deadline + exam_lifecycle.GRACE
+        attempt
+        and attempt.under_way
+        and attempt.deadline
+        and clock.now() >= attempt.deadline + exam_lifecycle.GRACE
     ):
         exam_lifecycle.close_overdue(db.session, clock.now(), learner_id())
         db.session.commit()
-        sitting = store.sitting(db.session, attempt, learner_id())
-    return sitting
+        attempt = store.attempt_view(db.session, attempt_id, learner_id())
+    return attempt
 
 
 def only_attempt(slug: str) -> str:
@@ -72,25 +73,16 @@ def only_attempt(slug: str) -> str:
     return hashlib.sha256(f"{learner_id()}/{slug}/exam".encode()).hexdigest()[:32]
 
 
-def is_sealed(sitting: Sitting) -> bool:
+def is_sealed(attempt: AttemptView) -> bool:
     """Return whether nothing of this exam's result may be told yet."""
-    quiz = sitting.quiz or ""
-    return sitting.mode == "exam" and bool(
+    quiz = attempt.quiz or ""
+    return attempt.mode == "exam" and bool(
         exam_lifecycle.sealed(db.session, state().bank, {quiz}, clock.now())
     )
 
 
-def unfit(question: Shown, chosen: Collection[str]) -> str | None:
-    """Return why these letters cannot be an answer to the question, worded for the learner."""
-    if not set(chosen) <= set(question.choices):
-        return _("One of the answers sent is not among the choices. Please choose again.")
-    if question.question.type == "single" and len(set(chosen)) > 1:
-        return _("This question takes one answer. Please choose one.")
-    return None
-
-
 def gone(slug: str | None = None) -> Page:
-    """Say that an attempt is not there, or not this learner's, and lead on."""
+    """Return the page for an attempt that does not exist or is not this learner's, with 404."""
     quiz = state().bank.quizzes.get(slug) if slug else None
     return render_template("exams/gone.html", quiz=quiz), 404
 
@@ -98,51 +90,76 @@ def gone(slug: str | None = None) -> Page:
 # ---- a question -------------------------------------------------------------------------------------------
 
 
-def ask(sitting: Sitting, seat: Seat, *, trouble: str | None = None, status: int = 200) -> Page:
-    """Show a question of an exam under way, with what was saved last, or what the form holds, ticked."""
-    left = _left(sitting)
-    if left and left.seconds <= 0 and request.method == "GET":
-        return redirect(url_for("attempts.show", id=sitting.id))
-    posted = request.method == "POST"
-    page = render_template(
-        "exams/ask.html",
-        sitting=sitting,
-        seat=seat,
-        quiz=_quiz(sitting),
-        shown=shown(pinned(seat), language()),
-        chosen=set(request.form.getlist("choice") if posted else seat.draft or ""),
-        left=left,
-        trouble=trouble,
-    )
-    return _live(page, status)
+@dataclass(frozen=True)
+class ExamItem:
+    """A question of an exam. It is asked, takes an answer and tells, as `practice.PracticeItem` does."""
+
+    attempt: AttemptView
+    item: AttemptItem
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the exam has ended."""
+        return not self.attempt.under_way
+
+    def ask(self, *, trouble: str | None = None, status: int = 200) -> Page:
+        """Show the question with what was saved last, or what a form that was sent holds, ticked.
+
+        A form that comes after the end is told so.
+        """
+        attempt, item = self.attempt, self.item
+        if self.is_over:
+            return late(attempt.id, item.question, request.form.getlist("choice"))
+        left = _left(attempt)
+        if left and left.seconds <= 0 and request.method == "GET":
+            return redirect(url_for("attempts.show", attempt_id=attempt.id))
+        posted = request.method == "POST"
+        page = render_template(
+            "exams/ask.html",
+            attempt=attempt,
+            item=item,
+            quiz=_quiz(attempt),
+            rendered=rendered(pinned_edition(item), language()),
+            chosen=set(request.form.getlist("choice") if posted else item.draft or ""),
+            left=left,
+            trouble=trouble,
+        )
+        return _live(page, status)
+
+    def take(self, chosen: Collection[str]) -> Page:
+        """Save what the form holds and go on to the next question."""
+        attempt, item = self.attempt, self.item
+        if self.is_over:
+            return late(attempt.id, item.question, chosen)
+        if trouble := unfit(rendered(pinned_edition(item), language()), chosen):
+            return self.ask(trouble=trouble, status=400)
+        if not _save(attempt, item, chosen):
+            return late(attempt.id, item.question, chosen)
+        following = attempt.after(item.question)
+        if following is None:
+            return redirect(url_for("attempts.show", attempt_id=attempt.id), 303)
+        return redirect(url_for("questions.show", question_id=following.question, attempt=attempt.id), 303)
+
+    def tell(self) -> Page:
+        """Show what came of the answer, unless that may not be told yet."""
+        if is_sealed(self.attempt):
+            return redirect(url_for("attempts.show", attempt_id=self.attempt.id))
+        return told_page(open_question(self.item.question, self.attempt))
 
 
-def save(sitting: Sitting, seat: Seat) -> Page:
-    """Save what the form of a question holds and go on to the next one."""
-    chosen = request.form.getlist("choice")
-    if trouble := unfit(shown(pinned(seat), language()), chosen):
-        return ask(sitting, seat, trouble=trouble, status=400)
-    if not _save(sitting, seat, chosen):
-        return late(sitting.id, seat.question, chosen)
-    following = sitting.after(seat.question)
-    if following is None:
-        return redirect(url_for("attempts.show", id=sitting.id), 303)
-    return redirect(url_for("questions.show", id=following.question, attempt=sitting.id), 303)
-
-
-def late(attempt: str, question: str, chosen: Collection[str]) -> Response:
+def late(attempt_id: str, question: str, chosen: Collection[str]) -> Response:
     """Go to the end of an exam and say what became of an answer that was sent after it."""
-    flash(_late_words(attempt, question, chosen))
-    return redirect(url_for("attempts.show", id=attempt), 303)
+    flash(_late_words(attempt_id, question, chosen))
+    return redirect(url_for("attempts.show", attempt_id=attempt_id), 303)
 
 
-def _late_words(attempt: str, question: str, chosen: Collection[str]) -> str:
-    sitting = find(attempt)
-    seat = sitting.seat(question) if sitting else None
-    if sitting is None or seat is None:
+def _late_words(attempt_id: str, question: str, chosen: Collection[str]) -> str:
+    attempt = find(attempt_id)
+    item = attempt.item(question) if attempt else None
+    if attempt is None or item is None:
         abort(404)
-    by_deadline = sitting.submitted_by != "learner"
-    if set(seat.chosen or seat.draft or "") == set(chosen):
+    by_deadline = attempt.submitted_by != "learner"
+    if set(item.chosen or item.draft or "") == set(chosen):
         if by_deadline:
             return _("The time was up. What you sent last had been saved before, and it counts.")
         return _("This exam had been handed in. What you sent last had been saved before, and it counts.")
@@ -153,30 +170,30 @@ def _late_words(attempt: str, question: str, chosen: Collection[str]) -> str:
     )
 
 
-@bp.post("/attempts/<attempt>/drafts/<path:id>")
+@bp.post("/attempts/<attempt_id>/drafts/<path:question_id>")
 @drafts
-def autosave(attempt: str, id: str) -> Page:
-    """Save what is ticked, for the script that sends every change; there is nothing to show."""
-    sitting = find(attempt)
-    seat = sitting.seat(id) if sitting else None
-    if sitting is None or seat is None or sitting.mode != "exam":
+def autosave(attempt_id: str, question_id: str) -> Page:
+    """Save what is ticked. The script sends every change; the response has no body."""
+    attempt = find(attempt_id)
+    item = attempt.item(question_id) if attempt else None
+    if attempt is None or item is None or attempt.mode != "exam":
         abort(404)
     chosen = request.form.getlist("choice")
-    if unfit(shown(pinned(seat), language()), chosen):
+    if unfit(rendered(pinned_edition(item), language()), chosen):
         abort(400)
-    if not sitting.under_way or not _save(sitting, seat, chosen):
-        return Response(_late_words(attempt, id, chosen), 409, mimetype="text/plain")
+    if not attempt.under_way or not _save(attempt, item, chosen):
+        return Response(_late_words(attempt_id, question_id, chosen), 409, mimetype="text/plain")
     return "", 204
 
 
-def _save(sitting: Sitting, seat: Seat, chosen: Collection[str]) -> bool:
+def _save(attempt: AttemptView, item: AttemptItem, chosen: Collection[str]) -> bool:
     saved = exam_lifecycle.save(
         db.session,
-        attempt=sitting.id,
-        ends=sitting.deadline,
-        question=seat.question,
+        attempt=attempt.id,
+        ends=attempt.deadline,
+        question=item.question,
         chosen="".join(sorted(set(chosen))),
-        language=shown(pinned(seat), language()).question.language,
+        language=rendered(pinned_edition(item), language()).question.language,
         now=clock.now(),
         order=_order(),
     )
@@ -197,70 +214,70 @@ def _order() -> tuple[str, int] | None:
 # ---- the whole exam ---------------------------------------------------------------------------------------
 
 
-def sheet(sitting: Sitting, *, trouble: str | None = None, status: int = 200) -> Page:
+def sheet(attempt: AttemptView, *, trouble: str | None = None, status: int = 200) -> Page:
     """Show what is saved and what is not answered yet, and offer to hand in."""
-    lines = [(seat, shown(pinned(seat), language()).question) for seat in sitting.seats]
-    left = _left(sitting)
+    lines = [(item, rendered(pinned_edition(item), language()).question) for item in attempt.items]
+    left = _left(attempt)
     page = render_template(
         "exams/sheet.html",
-        sitting=sitting,
-        quiz=_quiz(sitting),
+        attempt=attempt,
+        quiz=_quiz(attempt),
         lines=lines,
         left=left,
         over=left is not None and left.seconds <= 0,
-        confirm="confirm" in request.args and bool(sitting.blank),
+        confirm="confirm" in request.args and bool(attempt.blank),
         trouble=trouble,
     )
     return _live(page, status)
 
 
-def handed_in(sitting: Sitting) -> str:
+def handed_in(attempt: AttemptView) -> str:
     """Say that an exam has ended, and when its result will be told."""
-    return render_template("exams/handed_in.html", sitting=sitting, quiz=_quiz(sitting), now=clock.now())
+    return render_template("exams/handed_in.html", attempt=attempt, quiz=_quiz(attempt), now=clock.now())
 
 
-@bp.post("/attempts/<id>/submit")
+@bp.post("/attempts/<attempt_id>/submit")
 @submissions
-def submit(id: str) -> Page:
+def submit(attempt_id: str) -> Page:
     """Hand an exam in. Blanks in it are asked about first; the second of two tabs changes nothing."""
-    sitting = find(id)
-    if sitting is None:
+    attempt = find(attempt_id)
+    if attempt is None:
         return gone()
-    if sitting.mode != "exam":
+    if attempt.mode != "exam":
         abort(404)
-    over = sitting.deadline is not None and clock.now() >= sitting.deadline
-    if sitting.under_way and sitting.blank and not over and "confirmed" not in request.form:
-        return redirect(url_for("attempts.show", id=id, confirm=1), 303)
-    ended = sitting.under_way and exam_lifecycle.hand_in(
-        db.session, attempt=id, learner=learner_id(), language=language(), now=clock.now()
+    over = attempt.deadline is not None and clock.now() >= attempt.deadline
+    if attempt.under_way and attempt.blank and not over and "confirmed" not in request.form:
+        return redirect(url_for("attempts.show", attempt_id=attempt_id, confirm=1), 303)
+    ended = attempt.under_way and exam_lifecycle.hand_in(
+        db.session, attempt=attempt_id, learner=learner_id(), language=language(), now=clock.now()
     )
     db.session.commit()
     if not ended:
         flash(_("This exam had been handed in already."))
-    return redirect(url_for("attempts.show", id=id), 303)
+    return redirect(url_for("attempts.show", attempt_id=attempt_id), 303)
 
 
 @stale_form(bp, "submit")
 def show_sheet_again() -> Page | None:
     """Show the sheet again when the token of its form is stale; None where there is none any more."""
-    sitting = find((request.view_args or {})["id"])
-    if sitting is None or not sitting.under_way:
+    attempt = find((request.view_args or {})["attempt_id"])
+    if attempt is None or not attempt.under_way:
         return None
     trouble = _(
         "Your browser's session had ended, so this exam is not handed in yet. All that you saved is here."
     )
-    return sheet(sitting, trouble=trouble, status=400)
+    return sheet(attempt, trouble=trouble, status=400)
 
 
-def _left(sitting: Sitting) -> Left | None:
-    if sitting.deadline is None:
+def _left(attempt: AttemptView) -> TimeLeft | None:
+    if attempt.deadline is None:
         return None
-    left: timedelta = sitting.deadline - clock.now()
-    return Left(ceil(left.total_seconds()), str(int(exam_lifecycle.GRACE.total_seconds()) + 1))
+    left: timedelta = attempt.deadline - clock.now()
+    return TimeLeft(ceil(left.total_seconds()), int(exam_lifecycle.GRACE.total_seconds()) + 1)
 
 
-def _quiz(sitting: Sitting) -> Quiz | None:
-    return state().bank.quizzes.get(sitting.quiz or "")
+def _quiz(attempt: AttemptView) -> Quiz | None:
+    return state().bank.quizzes.get(attempt.quiz or "")
 
 
 def _live(page: str, status: int) -> Response:

@@ -11,10 +11,10 @@ from werkzeug.wrappers import Response
 
 from steelyard.bank.model import ROOT_QUIZ, Exam
 from steelyard.html import IMAGE_TYPES
-from steelyard.store import Seat
+from steelyard.store import AttemptItem
 from steelyard.web.app.state import state
 from steelyard.web.quiz import exams
-from steelyard.web.quiz.rendered import pinned, shown
+from steelyard.web.quiz.rendered import pinned_edition, rendered
 
 bp = Blueprint("media", __name__)
 
@@ -48,19 +48,19 @@ def _may_see(path: Path) -> bool:
     slug = next((folder for folder in folders if folder in bank.exams or folder in bank.quizzes), None)
     if slug is None or not bank.exams.get(slug, Exam()).only:
         return True
-    sitting = exams.find(exams.only_attempt(slug))
-    if sitting is None:
+    attempt = exams.find(exams.only_attempt(slug))
+    if attempt is None:
         return False
-    if not sitting.under_way and not exams.is_sealed(sitting):
+    if not attempt.under_way and not exams.is_sealed(attempt):
         return True
     address = f'/media/{quote(path.as_posix())}"'
-    return any(address in html for seat in sitting.seats for html in _asked(seat))
+    return any(address in html for item in attempt.items for html in _asked(item))
 
 
-def _asked(seat: Seat) -> Iterator[str]:
+def _asked(item: AttemptItem) -> Iterator[str]:
     """Yield what a question shows before its answer, in every language."""
-    edition = pinned(seat)
-    for language in edition.twins:
-        question = shown(edition, language)
+    edition = pinned_edition(item)
+    for language in edition:
+        question = rendered(edition, language)
         yield question.stem
         yield from (choice.html for choice in question.choices.values())

@@ -11,12 +11,12 @@ from flask_babel import gettext as _
 from werkzeug.wrappers import Response
 
 from steelyard import exam_lifecycle, store
-from steelyard.bank.model import Bank, Quiz, slug_of
+from steelyard.bank.model import Bank, Edition, Quiz, slug_of
 from steelyard.problems import Problem
 from steelyard.store.exams import extra_percent
 from steelyard.web.app import clock
 from steelyard.web.app.database import db
-from steelyard.web.app.identity import known_learner, learner_id, tallies_by_quiz
+from steelyard.web.app.identity import known_learner, learner_id, summaries_by_quiz
 from steelyard.web.app.languages import language
 from steelyard.web.app.security import submissions
 from steelyard.web.app.state import state
@@ -37,10 +37,14 @@ def show(slug: str) -> str:
         "quizzes/show.html",
         quiz=quiz,
         introduction=render(introduction, lang=language()) if introduction else None,
-        questions=[bank.question(id, language()) for id in quiz.questions if id in bank.practice],
+        questions=[
+            bank.question(question_id, language())
+            for question_id in quiz.questions
+            if question_id in bank.practice
+        ],
         broken={} if state().settings.public else _broken(bank, slug),
-        tallies=tallies_by_quiz().get(slug, []),
-        door=quiz.exam.door(clock.now()),
+        summaries=summaries_by_quiz().get(slug, []),
+        availability=quiz.exam.availability(clock.now()),
         minutes=_minutes(quiz),
     )
 
@@ -61,18 +65,18 @@ def start(slug: str) -> Response:
         return redirect(url_for(".show", slug=slug), 303)
     attempt = secrets.token_hex(16)
     _begin(attempt, quiz, mode, clock.now(), None)
-    return redirect(url_for("questions.show", id=quiz.questions[0], attempt=attempt), 303)
+    return redirect(url_for("questions.show", question_id=quiz.questions[0], attempt=attempt), 303)
 
 
 def _start_exam(bank: Bank, quiz: Quiz, now: datetime) -> Response:
     attempt = only_attempt(quiz.slug) if quiz.exam.only else secrets.token_hex(16)
-    if quiz.exam.only and store.sitting(db.session, attempt, learner_id()):
-        return redirect(url_for("attempts.show", id=attempt), 303)
-    if quiz.exam.door(now) != "open":
+    if quiz.exam.only and store.attempt_view(db.session, attempt, learner_id()):
+        return redirect(url_for("attempts.show", attempt_id=attempt), 303)
+    if quiz.exam.availability(now) != "open":
         return redirect(url_for(".show", slug=quiz.slug), 303)  # its page says when
     ends = exam_lifecycle.deadline(quiz.exam, now, extra_percent(db.session, learner_id()))
     _begin(attempt, quiz, "exam", now, ends)
-    return redirect(url_for("questions.show", id=quiz.questions[0], attempt=attempt), 303)
+    return redirect(url_for("questions.show", question_id=quiz.questions[0], attempt=attempt), 303)
 
 
 def _begin(attempt: str, quiz: Quiz, mode: str, now: datetime, deadline: datetime | None) -> None:
@@ -83,16 +87,21 @@ def _begin(attempt: str, quiz: Quiz, mode: str, now: datetime, deadline: datetim
         learner=learner_id(),
         quiz=quiz.slug,
         mode=mode,
-        items=planned(((id, store.Edition(bank.questions[id])) for id in quiz.questions), attempt),
+        items=planned(
+            ((question_id, bank.questions[question_id]) for question_id in quiz.questions), attempt
+        ),
         now=now,
         deadline=deadline,
     )
     db.session.commit()
 
 
-def planned(editions: Iterable[tuple[str, store.Edition]], attempt: str) -> list[store.Planned]:
+def planned(editions: Iterable[tuple[str, Edition]], attempt: str) -> list[store.PlannedItem]:
     """Return the items of an attempt that is about to begin, each with its order of choices drawn."""
-    return [store.Planned(id, edition, shuffled(edition.first, attempt)) for id, edition in editions]
+    return [
+        store.PlannedItem(question_id, edition, shuffled(edition.first, attempt))
+        for question_id, edition in editions
+    ]
 
 
 def _minutes(quiz: Quiz) -> int | None:
@@ -109,4 +118,6 @@ def _quiz(bank: Bank, slug: str) -> Quiz:
 
 
 def _broken(bank: Bank, slug: str) -> dict[str, tuple[Problem, ...]]:
-    return {id: problems for id, problems in bank.broken.items() if slug_of(id) == slug}
+    return {
+        question_id: problems for question_id, problems in bank.broken.items() if slug_of(question_id) == slug
+    }

@@ -1,4 +1,4 @@
-"""What was answered before and is to be answered again: which questions are due, one at a time."""
+"""Spaced review: which questions are due, asked one at a time."""
 
 from __future__ import annotations
 
@@ -36,31 +36,31 @@ def scheduled() -> list[Scheduled]:
 
 def due(now: datetime) -> list[Scheduled]:
     """Return this learner's questions that are due."""
-    return [found for found in scheduled() if found.is_due(now)]
+    return [each for each in scheduled() if each.is_due(now)]
 
 
 @bp.get("/review")
 def show() -> str:
-    """Say what is due, and what will be."""
+    """Show which questions are due now, and how many will be."""
     now = clock.now()
     bank = state().bank
-    all = scheduled()
-    due = [found for found in all if found.is_due(now)]
+    every = scheduled()
+    due = [each for each in every if each.is_due(now)]
     return render_template(
         "review/show.html",
-        due=[bank.question(found.question, language()) for found in due],
-        ahead=[(days, sum(found.is_due(now + timedelta(days=days)) for found in all)) for days in AHEAD],
-        following=next((found for found in all if not found.is_due(now)), None),
+        due=[bank.question(each.question, language()) for each in due],
+        ahead=[(days, sum(each.is_due(now + timedelta(days=days)) for each in every)) for days in AHEAD],
+        following=next((each for each in every if not each.is_due(now)), None),
     )
 
 
 @bp.get("/review/next")
 def next_due() -> Response:
     """Go to the question that has been due for longest; to the overview when none is left."""
-    found = next(iter(due(clock.now())), None)
-    if found is None:
+    longest_due = next(iter(due(clock.now())), None)
+    if longest_due is None:
         return redirect(url_for(".show"))
-    return redirect(url_for("questions.show", id=found.question, mode="review"))
+    return redirect(url_for("questions.show", question_id=longest_due.question, mode="review"))
 
 
 @bp.post("/review/take-back")
@@ -70,11 +70,11 @@ def take_back() -> Response:
     attempt = request.form.get("attempt", "")
     if not re.fullmatch(r"[0-9a-f]{32}", attempt):
         abort(400)
-    found = store.reviewed(db.session, attempt, learner_id()) or abort(404)
-    if found.is_latest:
-        store.take_back(db.session, found.answer, clock.now())
+    reviewed = store.reviewed(db.session, attempt, learner_id()) or abort(404)
+    if reviewed.is_latest:
+        store.take_back(db.session, reviewed.answer, clock.now())
         db.session.commit()
         flash(_("The answer was taken back, and the question is due as it was before."))
-    elif not found.taken_back:
+    elif not reviewed.taken_back:
         flash(_("Only the latest answer of a review can be taken back. This one stands."))
     return redirect(url_for(".show"), 303)

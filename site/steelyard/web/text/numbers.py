@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import isfinite
 
 from babel.numbers import format_compact_decimal, format_decimal, format_percent, format_scientific
-from flask_babel import get_locale
+from flask_babel import get_locale, gettext
 
 NBSP = "\N{NO-BREAK SPACE}"
 KIB, MIB, GIB = 1024, 1024**2, 1024**3
@@ -45,6 +45,14 @@ def seconds(value: float) -> str:
     if abs(value) < 0.1:
         return f"{_decimal(value * 1000, '#,##0.0')}{NBSP}ms"
     return f"{_decimal(value, '#,##0.00')}{NBSP}s"
+
+
+def duration(value: float) -> str:
+    """`42 s`, or `3 min 20 s` from a minute on: what a person waits for."""
+    minutes, rest = divmod(round(value), 60)
+    if not minutes:
+        return gettext("%(seconds)s s", seconds=rest)
+    return gettext("%(minutes)s min %(seconds)s s", minutes=minutes, seconds=rest)
 
 
 def times(value: float) -> str:

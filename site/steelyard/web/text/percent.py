@@ -1,4 +1,4 @@
-"""Per cent as people type and read them."""
+"""Percentages as people type them."""
 
 from __future__ import annotations
 

@@ -190,7 +190,7 @@ class _Renderer(RendererHTML):
         return link if verdict is None else link.replace("<a ", f'<a class="{_OURS}claim" ', 1)
 
     def link_close(self, tokens: Sequence[Token], idx: int, options: Any, env: Any) -> str:
-        return "</a>" + env.pop("closing", "")
+        return f"</a>{env.pop('closing', '')}"
 
     def image(self, tokens: Sequence[Token], idx: int, options: Any, env: Any) -> str:
         token = tokens[idx]
@@ -235,7 +235,7 @@ def _math(latex: str, *, display: bool) -> str:
 
 
 def _alignment(style: re.Match[str]) -> str:
-    """Alignment is all that a formula's inline style says and the pages' policy lets be said, by a class."""
+    """Replace a formula's inline alignment by a class, since the pages' policy forbids inline style."""
     align = re.search(r"text-align: (left|right)", style[1])
     return f' class="{_OURS}{align[1]}"' if align else ""
 

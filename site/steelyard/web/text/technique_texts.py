@@ -18,7 +18,7 @@ _HEADING = re.compile(r"# +(.+?)(?: +#+)?\s*\n")
 
 @dataclass(frozen=True)
 class Page:
-    """What is written about a technique, in one language. A script without a text has its name alone."""
+    """The text about a technique, in one language. A script without a text has only a title, its name."""
 
     title: str
     language: str
@@ -30,8 +30,8 @@ class Page:
 
 def techniques() -> tuple[str, ...]:
     """Return the demos' names, in the order in which they are best read. A new script is a new page."""
-    found = {path.stem for path in state().settings.demos.glob("*.py") if _SCRIPT.fullmatch(path.stem)}
-    return tuple(sorted(found, key=place))
+    names = {path.stem for path in state().settings.demos.glob("*.py") if _SCRIPT.fullmatch(path.stem)}
+    return tuple(sorted(names, key=place))
 
 
 def script(technique: str) -> str:

@@ -52,7 +52,19 @@ def change_words(saving: float) -> str:
 
 def device_words(device: Device) -> str:
     """Return how and where a record came about."""
-    return how_words({"cuda": "gpu", "cpu": "cpu", "fake": "predicted"}[device.kind], device.name)
+    name = device.name
+    if device.bf16_kernel is not None:
+        name = f"{name}, {kernel_words(device.bf16_kernel)}"
+    return how_words({"cuda": "gpu", "cpu": "cpu", "fake": "predicted"}[device.kind], name)
+
+
+def kernel_words(kernel: str) -> str:
+    """Return what multiplied bf16 matrices on a CPU (`memlab.training.bf16_kernels`)."""
+    words = {
+        "bf16 by PyTorch": gettext("bf16 by PyTorch"),
+        "bf16 through fp32": gettext("bf16 through fp32"),
+    }
+    return words.get(kernel, kernel)
 
 
 def precision_words(setup: Setup) -> str:
@@ -135,7 +147,7 @@ def selection_words(selection: Mapping[str, object], name: str, other: Mapping[s
 
 
 def _field_words(field: str, value: object) -> str | None:
-    """Return what a test asks for; None where it goes without saying, or is said apart."""
+    """Return what a test asks for; None for fields shown elsewhere (mode, batch, seq, precision)."""
     if field == "precision" or value is None or value is False:
         return None
     match field:

@@ -9,8 +9,8 @@ from flask_babel import gettext as _
 
 from memlab.results.techniques import BASELINE
 from steelyard.evidence import Group
-from steelyard.evidence.workloads import Work
-from steelyard.web.evidence.charts.draw import WIDTH, Chart, Row, headed, in_rows, picture, unit
+from steelyard.evidence.workloads import Workload
+from steelyard.web.evidence.charts.draw import WIDTH, Chart, ChartRow, headed, in_rows, picture, unit
 from steelyard.web.evidence.labels import labels
 from steelyard.web.evidence.medians import cell, changed, median, spread
 from steelyard.web.text.vocabulary import formatter, metric_words
@@ -18,7 +18,7 @@ from steelyard.web.text.vocabulary import formatter, metric_words
 _COLOUR = {"condition": {"test": "datum.full", "value": "var(--control)"}, "value": "var(--accent)"}
 
 
-def bar_chart(groups: Sequence[Group], work: Work, path: str, prefix: str) -> Chart | None:
+def bar_chart(groups: Sequence[Group], work: Workload, path: str, prefix: str) -> Chart | None:
     """Return the number at `path` of each of these repeats of one work; None if none has it.
 
     The table adds how far each lies from what it may be compared with.
@@ -71,7 +71,7 @@ def bar_chart(groups: Sequence[Group], work: Work, path: str, prefix: str) -> Ch
     rows = []
     for (label, group, *_numbers), pair in zip(known, pairs, strict=True):
         compared = (changed(pair[0], group, path) if pair else "–",) if any(pairs) else ()
-        rows.append(Row(label, (cell(group, path), *compared)))
+        rows.append(ChartRow(label, (cell(group, path), *compared)))
     columns = (metric_words(path), _("Change")) if any(pairs) else (metric_words(path),)
     summary = f"{metric_words(path)}. {'; '.join(heads)}."
     return Chart(picture(spec, prefix, summary), (), columns, tuple(rows))

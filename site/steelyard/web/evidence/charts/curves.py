@@ -18,8 +18,8 @@ from flask_babel import gettext as _
 from memlab.results.groups import arms
 from memlab.results.record import LOSS_WINDOW, Learning
 from steelyard.evidence import Group, tuned
-from steelyard.evidence.workloads import Work
-from steelyard.web.evidence.charts.draw import WIDTH, Chart, Key, Row, headed, picture
+from steelyard.evidence.workloads import Workload
+from steelyard.web.evidence.charts.draw import WIDTH, Chart, ChartRow, LegendEntry, headed, picture
 from steelyard.web.evidence.labels import labels
 from steelyard.web.evidence.medians import HELD_OUT, STEP, cell, median, ranged
 from steelyard.web.text import numbers
@@ -62,15 +62,15 @@ class Curve:
 
     def after(self, seconds: float) -> float | None:
         """Return the loss after so many seconds, the median over the seeds."""
-        found = [record.loss_after_seconds(seconds) for _id, record in self.group.runs.values()]
-        return _middle(found)
+        losses = [record.loss_after_seconds(seconds) for _id, record in self.group.runs.values()]
+        return _middle(losses)
 
     def steps_to(self, goal: Curve) -> float | None:
         """Return the steps to the loss at which the same seed of `goal` ended, the median over the seeds.
 
         None when a seed never comes so low.
         """
-        found: list[float] = []
+        counts: list[float] = []
         for seed, (_id, record) in self.group.runs.items():
             other = goal.group.runs[seed][1].learning if seed in goal.group.runs else None
             loss = other.loss_after() if other else None
@@ -79,12 +79,12 @@ class Curve:
             steps = record.learning.steps_to(loss)
             if steps is None:
                 return None
-            found.append(steps)
-        return _middle(found)
+            counts.append(steps)
+        return _middle(counts)
 
 
-def _middle(found: Iterable[float | None]) -> float | None:
-    known = [value for value in found if value is not None]
+def _middle(values: Iterable[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
     return statistics.median(known) if known else None
 
 
@@ -94,13 +94,13 @@ def smoothed(learning: Learning) -> list[float]:
     return [loss for step in steps if (loss := learning.loss_after(step)) is not None]
 
 
-def curves(work: Work) -> tuple[Curve, ...]:
+def curves(work: Workload) -> tuple[Curve, ...]:
     """Return a curve for each arm of a work, at the learning rate that suits it (`evidence.tuned`)."""
     if not work.first.setup.shows_learning:
         return ()
     chosen = [group for group, _rates in tuned(work.groups)]
-    found = [Curve(*named) for named in zip(labels(chosen), chosen, strict=True)]
-    return tuple(curve for curve in found if curve.points)
+    drawn = [Curve(*named) for named in zip(labels(chosen), chosen, strict=True)]
+    return tuple(curve for curve in drawn if curve.points)
 
 
 def curves_chart(shown: Sequence[Curve], prefix: str, bold: str | None = None) -> Chart | None:
@@ -163,7 +163,7 @@ def curves_chart(shown: Sequence[Curve], prefix: str, bold: str | None = None) -
     summary = _("Training loss against tokens and against seconds. %(arms)s.", arms=_ends(shown))
     return Chart(
         picture({"data": {"values": values}, "spacing": 16, "vconcat": panels}, prefix, summary),
-        tuple(Key(_colour(index), curve.label) for index, curve in enumerate(shown)),
+        tuple(LegendEntry(_colour(index), curve.label) for index, curve in enumerate(shown)),
         _columns(shown),
         _rows(shown),
     )
@@ -201,7 +201,7 @@ def _quickest(shown: Sequence[Curve]) -> float | None:
     return min(ends) if len(ends) == len(shown) else None
 
 
-def _rows(shown: Sequence[Curve]) -> tuple[Row, ...]:
+def _rows(shown: Sequence[Curve]) -> tuple[ChartRow, ...]:
     goal, quickest = _goal(shown), _quickest(shown)
     rows = []
     for index, curve in enumerate(shown):
@@ -218,7 +218,7 @@ def _rows(shown: Sequence[Curve]) -> tuple[Row, ...]:
         if goal and len(shown) > 1:
             reached = curve.steps_to(goal)
             cells.append(_("not reached") if reached is None else numbers.count(reached))
-        rows.append(Row(curve.label, tuple(cells), _colour(index)))
+        rows.append(ChartRow(curve.label, tuple(cells), _colour(index)))
     return tuple(rows)
 
 
@@ -234,7 +234,7 @@ class Rates:
     """An arm's name, and for each rate the loss and whether it is the arm's lowest."""
 
 
-def rates(work: Work) -> Rates | None:
+def rates(work: Workload) -> Rates | None:
     """Return the held-out loss at seed 0 of each arm at each rate; None where nothing was varied."""
     varied = [family for family in arms(work.groups) if len(family) > 1]
     if not work.first.setup.shows_learning or not varied:

@@ -49,7 +49,7 @@ _CONFIG = {
 
 
 @dataclass(frozen=True)
-class Arm:
+class ChartArm:
     """One run as a chart names it."""
 
     label: str
@@ -68,7 +68,7 @@ def headed(label: str, figure: str) -> str:
 
 
 @dataclass(frozen=True)
-class Key:
+class LegendEntry:
     """An entry of the legend: a colour, by the class that carries it, and what it stands for."""
 
     colour: str
@@ -76,7 +76,7 @@ class Key:
 
 
 @dataclass(frozen=True)
-class Row:
+class ChartRow:
     """One line of the table beside a picture."""
 
     name: str
@@ -90,9 +90,9 @@ class Chart:
     """A picture, its legend, and everything that it shows as a table."""
 
     svg: Markup
-    legend: tuple[Key, ...]
+    legend: tuple[LegendEntry, ...]
     columns: tuple[str, ...]
-    rows: tuple[Row, ...]
+    rows: tuple[ChartRow, ...]
     totals: tuple[str, ...] = ()
     """The table's last row; empty where there is nothing to add up."""
 
@@ -162,4 +162,4 @@ def _own_ids(svg: str, prefix: str) -> str:
     numbers_of: dict[str, int] = {}
     for name in re.findall(r'id="([^"]+)"', svg):
         numbers_of.setdefault(name, len(numbers_of) + 1)
-    return re.sub(r'(id="|url\(#)([^")]+)', lambda found: f"{found[1]}{prefix}{numbers_of[found[2]]}", svg)
+    return re.sub(r'(id="|url\(#)([^")]+)', lambda match: f"{match[1]}{prefix}{numbers_of[match[2]]}", svg)

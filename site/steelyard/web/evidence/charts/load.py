@@ -1,4 +1,4 @@
-"""What a prediction takes of a GPU: one bar, and a line where the GPU's memory ends.
+"""A prediction's memory on a GPU: one stacked bar, and a line where the GPU's memory ends.
 
 Drawn here and not from a specification (see `draw`): there is one for each of many thousand choices.
 """
@@ -10,7 +10,7 @@ from markupsafe import Markup, escape
 
 from memlab.results.gpu_fit import Fit
 from memlab.results.record import KINDS, Breakdown
-from steelyard.web.evidence.charts.draw import WIDTH, Chart, Key, Row
+from steelyard.web.evidence.charts.draw import WIDTH, Chart, ChartRow, LegendEntry
 from steelyard.web.text import numbers
 from steelyard.web.text.vocabulary import kind_words
 
@@ -26,14 +26,14 @@ def load_chart(parts: Breakdown, fit: Fit, gpu: str) -> Chart:
     pieces.append(("kind-reserve", _("the allocator's rounding and reserve"), max(0, beyond)))
     pieces.append(("kind-context", _("CUDA context and kernels"), fit.outside_bytes))
     pieces = [piece for piece in pieces if piece[2]]
-    rows = [Row(words, (numbers.size(value),), colour) for colour, words, value in pieces]
+    rows = [ChartRow(words, (numbers.size(value),), colour) for colour, words, value in pieces]
     if beyond < 0:
         rows.append(
-            Row(_("of these paged, which may lie in the host's memory"), (f"−{numbers.size(-beyond)}",))
+            ChartRow(_("of these paged, which may lie in the host's memory"), (f"−{numbers.size(-beyond)}",))
         )
     return Chart(
         _bar([(colour, value) for colour, _words, value in pieces], fit, gpu),
-        tuple(Key(colour, words) for colour, words, _value in pieces),
+        tuple(LegendEntry(colour, words) for colour, words, _value in pieces),
         (_("predicted"),),
         tuple(rows),
         (numbers.size(fit.needed_bytes),),

@@ -8,7 +8,16 @@ from typing import Any
 from flask_babel import gettext as _
 
 from memlab.results.record import KINDS, Breakdown
-from steelyard.web.evidence.charts.draw import WIDTH, Arm, Chart, Key, Row, in_rows, picture, unit
+from steelyard.web.evidence.charts.draw import (
+    WIDTH,
+    Chart,
+    ChartArm,
+    ChartRow,
+    LegendEntry,
+    in_rows,
+    picture,
+    unit,
+)
 from steelyard.web.text import numbers
 from steelyard.web.text.vocabulary import kind_words
 
@@ -26,7 +35,7 @@ COLOUR = {
 }
 
 
-def peak_chart(arms: Sequence[Arm], prefix: str) -> Chart | None:
+def peak_chart(arms: Sequence[ChartArm], prefix: str) -> Chart | None:
     """Return the live bytes of each run at its peak, stacked by kind; None if no run has a breakdown."""
     known = [(arm, parts) for arm in arms if (parts := arm.record.memory.breakdown_at_peak)]
     if not known:
@@ -61,7 +70,9 @@ def peak_chart(arms: Sequence[Arm], prefix: str) -> Chart | None:
         rows = []
         for arm, parts in known:
             cells = [numbers.size(getattr(parts, kind)) for kind in kinds]
-            rows.append(Row(arm.label, (*cells, numbers.size(parts.total), *((arm.note or "–",) * noted))))
+            rows.append(
+                ChartRow(arm.label, (*cells, numbers.size(parts.total), *((arm.note or "–",) * noted)))
+            )
         columns = (*map(kind_words, kinds), _("together"), *((_("Change"),) * noted))
         return Chart(svg, legend(kinds), columns, tuple(rows))
     return Chart(
@@ -69,7 +80,7 @@ def peak_chart(arms: Sequence[Arm], prefix: str) -> Chart | None:
         legend(kinds),
         tuple(arm.label for arm, _parts in known),
         tuple(
-            Row(
+            ChartRow(
                 kind_words(kind),
                 tuple(numbers.size(getattr(parts, kind)) for _arm, parts in known),
                 f"kind-{kind}",
@@ -89,12 +100,12 @@ def stacked(parts: Breakdown, divisor: int) -> list[dict[str, Any]]:
     ]
 
 
-def legend(kinds: Sequence[str]) -> tuple[Key, ...]:
+def legend(kinds: Sequence[str]) -> tuple[LegendEntry, ...]:
     """Return what the colours of these kinds stand for."""
-    return tuple(Key(f"kind-{kind}", kind_words(kind)) for kind in kinds)
+    return tuple(LegendEntry(f"kind-{kind}", kind_words(kind)) for kind in kinds)
 
 
-def timeline_chart(arms: Sequence[Arm], prefix: str) -> Chart | None:
+def timeline_chart(arms: Sequence[ChartArm], prefix: str) -> Chart | None:
     """Return the live bytes over one step, by kind, one run above the other on the same axes.
 
     The table gives the least and the most of each kind. None if no run has a timeline.
@@ -157,13 +168,13 @@ def timeline_chart(arms: Sequence[Arm], prefix: str) -> Chart | None:
         legend([kind for _order, kind in shown]),
         tuple(arm.label for arm in known),
         tuple(
-            Row(kind_words(kind), tuple(_range(arm, order) for arm in known), f"kind-{kind}")
+            ChartRow(kind_words(kind), tuple(_range(arm, order) for arm in known), f"kind-{kind}")
             for order, kind in shown
         ),
     )
 
 
-def _range(arm: Arm, order: int) -> str:
+def _range(arm: ChartArm, order: int) -> str:
     values = [int(point[order]) for point in arm.record.memory.timeline]
     least, most = numbers.size(min(values)), numbers.size(max(values))
     return most if least == most else _("%(least)s to %(most)s", least=least, most=most)

@@ -10,7 +10,7 @@ from flask_babel import ngettext
 
 from memlab.results.record import Record
 from memlab.results.zero_formulas import KINDS, kept, paper
-from steelyard.web.evidence.charts.draw import WIDTH, Chart, Key, Row, headed, in_rows, picture
+from steelyard.web.evidence.charts.draw import WIDTH, Chart, ChartRow, LegendEntry, headed, in_rows, picture
 from steelyard.web.text import numbers
 
 STATES = tuple(KINDS)
@@ -46,7 +46,7 @@ def ranks_chart(runs: Sequence[Record], prefix: str) -> Chart | None:
     if not known:
         return None
     values: list[dict[str, Any]] = []
-    rows: list[Row] = []
+    rows: list[ChartRow] = []
     heads = list(dict.fromkeys(_ranks(record) for record in known))
     for record in known:
         states, setup = record.states, record.setup
@@ -60,7 +60,7 @@ def ranks_chart(runs: Sequence[Record], prefix: str) -> Chart | None:
         values.append({**place, "paper": True, "value": formula})
         together = sum(parts.values())
         rows.append(
-            Row(
+            ChartRow(
                 _("%(ranks)s, %(stage)s", ranks=_ranks(record), stage=_stage(record)),
                 (
                     *(numbers.per_parameter(parts[kind]) for kind in STATES),
@@ -118,8 +118,8 @@ def ranks_chart(runs: Sequence[Record], prefix: str) -> Chart | None:
     return Chart(
         picture(spec, prefix, summary),
         (
-            *(Key(_colour(kind), state_words(kind)) for kind in STATES),
-            Key("key-line", _("the paper's formula")),
+            *(LegendEntry(_colour(kind), state_words(kind)) for kind in STATES),
+            LegendEntry("key-line", _("the paper's formula")),
         ),
         (
             *map(state_words, STATES),

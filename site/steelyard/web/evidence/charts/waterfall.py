@@ -11,8 +11,17 @@ from memlab.results.comparing import fraction_saved
 from memlab.results.record import KINDS
 from memlab.results.techniques import BASELINE
 from steelyard.evidence import Group
-from steelyard.evidence.workloads import Work
-from steelyard.web.evidence.charts.draw import WIDTH, Chart, Key, Row, headed, in_rows, picture, unit
+from steelyard.evidence.workloads import Workload
+from steelyard.web.evidence.charts.draw import (
+    WIDTH,
+    Chart,
+    ChartRow,
+    LegendEntry,
+    headed,
+    in_rows,
+    picture,
+    unit,
+)
 from steelyard.web.evidence.charts.memory import COLOUR, legend, stacked
 from steelyard.web.text import numbers
 from steelyard.web.text.vocabulary import change_words, step_words
@@ -20,7 +29,7 @@ from steelyard.web.text.vocabulary import change_words, step_words
 STACK = "stack"
 
 
-def steps(work: Work) -> tuple[tuple[str, Group], ...]:
+def steps(work: Workload) -> tuple[tuple[str, Group], ...]:
     """Return what the stack is built from, in order: full fine-tuning, mixed and bf16, and then its steps."""
     full = {group.first.setup.precision: group for group in reversed(work.of(BASELINE))}
     start = [
@@ -83,11 +92,11 @@ def waterfall_chart(built: Sequence[tuple[str, Group]], prefix: str) -> Chart | 
             ],
         },
     )
-    rows: list[Row] = []
+    rows: list[ChartRow] = []
     for (words, _record, parts), before in zip(known, [totals[0], *totals], strict=False):
         first = not rows
         rows.append(
-            Row(
+            ChartRow(
                 words,
                 (
                     numbers.size(parts.total),
@@ -100,7 +109,7 @@ def waterfall_chart(built: Sequence[tuple[str, Group]], prefix: str) -> Chart | 
     summary = _("What is left at the peak after each step. %(steps)s.", steps="; ".join(heads))
     return Chart(
         picture(spec, prefix, summary),
-        (*legend(kinds), Key("key-saved", _("saved by the step"))),
+        (*legend(kinds), LegendEntry("key-saved", _("saved by the step"))),
         (_("at the peak"), _("by this step"), _("since the start")),
         tuple(rows),
     )

@@ -1,4 +1,4 @@
-"""The short way through FakeTensorMode leads where torch's own way does."""
+"""The fast path through FakeTensorMode gives what torch's own mode gives."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_a_prediction_is_the_same_by_either_way(monkeypatch, technique, precisio
     config = AutoConfig.for_model(family, **SMALL, **FAMILIES[family])
     setup = Setup(model="small", batch=2, seq=64, precision=precision, step=step, predict=True, for_="cuda")
     short = predict.predict(technique, config, setup)
-    monkeypatch.setattr(fake_tensors, "QuickFakeTensorMode", FakeTensorMode)
+    monkeypatch.setattr(fake_tensors, "FastFakeTensorMode", FakeTensorMode)
     long = predict.predict(technique, config, setup)
 
     assert short.status == "ok"
@@ -86,7 +86,7 @@ def test_a_result_has_the_shape_the_type_and_the_strides_that_a_real_one_has(com
         return compute(torch.ones(4, 6, dtype=torch.bfloat16), torch.ones(4, 6, dtype=torch.bfloat16))
 
     real = made()
-    with fast_fake_mode.QuickFakeTensorMode():
+    with fast_fake_mode.FastFakeTensorMode():
         told = made()
 
     for ask in (torch.Tensor.size, torch.Tensor.stride, torch.Tensor.storage_offset):

@@ -19,7 +19,7 @@ _INHERITED = ("tags", "sources")
 
 
 @dataclass(frozen=True)
-class _Twin:
+class _Translation:
     question: Question
     parsed: Parsed
 
@@ -35,33 +35,33 @@ def merge(parsed: Iterable[Parsed]) -> tuple[list[Question], list[Problem]]:
     One that has other choices or another key is left out: an attempt could not go from one to the other.
     """
     first, *others = sorted(
-        (_Twin(p.question, p) for p in parsed if p.question),
-        key=lambda twin: (twin.language != "en", twin.language),
+        (_Translation(p.question, p) for p in parsed if p.question),
+        key=lambda translation: (translation.language != "en", translation.language),
     )
-    twins = [first]
+    translations = [first]
     problems: list[Problem] = []
-    for twin in others:
-        clash = list(_compare(first, twin))
+    for translation in others:
+        clash = list(_compare(first, translation))
         problems += clash
         if not clash:
-            twins.append(twin)
-    if len(twins) == 1:
+            translations.append(translation)
+    if len(translations) == 1:
         return [first.question], problems
-    values = {name: _given(twins, name, problems) for name in _SHARED}
-    inherited = {name: _first(twins, name) for name in _INHERITED}
-    claims = _claims(twins, problems)
+    values = {name: _given(translations, name, problems) for name in _SHARED}
+    inherited = {name: _first(translations, name) for name in _INHERITED}
+    claims = _claims(translations, problems)
     questions = []
-    for twin in twins:
+    for translation in translations:
         changes: dict[str, Any] = {name: value for name, value in values.items() if value is not None}
         changes |= {
-            name: v for name, v in inherited.items() if v is not None and name not in twin.parsed.given
+            name: v for name, v in inherited.items() if v is not None and name not in translation.parsed.given
         }
-        changes["claims"] = _completed(twin, claims)
-        questions.append(replace(twin.question, **changes))
+        changes["claims"] = _completed(translation, claims)
+        questions.append(replace(translation.question, **changes))
     return questions, problems
 
 
-def _compare(first: _Twin, other: _Twin) -> Iterable[Problem]:
+def _compare(first: _Translation, other: _Translation) -> Iterable[Problem]:
     a, b = first.question, other.question
     if len(a.choices) != len(b.choices):
         counts = f"{a.language} has {len(a.choices)} choices, {b.language} has {len(b.choices)}"
@@ -75,9 +75,9 @@ def _listed(letters: Iterable[str]) -> str:
     return ", ".join(sorted(letters))
 
 
-def _given(twins: Sequence[_Twin], name: str, problems: list[Problem]) -> Any:
+def _given(translations: Sequence[_Translation], name: str, problems: list[Problem]) -> Any:
     """Return the value of a shared key from the first file that sets it, None when none does."""
-    setters = [twin for twin in twins if name in twin.parsed.given]
+    setters = [translation for translation in translations if name in translation.parsed.given]
     for other in setters[1:]:
         ours, theirs = getattr(setters[0].question, name), getattr(other.question, name)
         if ours != theirs:
@@ -91,15 +91,22 @@ def _words(value: Any) -> str:
     return ", ".join(value) if isinstance(value, tuple) else str(value).lower()
 
 
-def _first(twins: Sequence[_Twin], name: str) -> Any:
-    return next((getattr(twin.question, name) for twin in twins if name in twin.parsed.given), None)
+def _first(translations: Sequence[_Translation], name: str) -> Any:
+    return next(
+        (
+            getattr(translation.question, name)
+            for translation in translations
+            if name in translation.parsed.given
+        ),
+        None,
+    )
 
 
-def _claims(twins: Sequence[_Twin], problems: list[Problem]) -> dict[str, Claim]:
+def _claims(translations: Sequence[_Translation], problems: list[Problem]) -> dict[str, Claim]:
     """Return for each claim the first file's version that says most, reporting files that contradict it."""
     merged: dict[str, Claim] = {}
-    for twin in twins:
-        for claim in twin.question.claims:
+    for translation in translations:
+        for claim in translation.question.claims:
             first = merged.setdefault(claim.id, claim)
             if first is claim:
                 continue
@@ -111,13 +118,13 @@ def _claims(twins: Sequence[_Twin], problems: list[Problem]) -> dict[str, Claim]
                 elif _bare(first, name) != _bare(claim, name):
                     differ = "verdict differs" if name == "verdict" else "tests differ"
                     message = f"in claim {claim.id} the {differ} between languages"
-                    problems.append(Problem(twin.question.path, claim.line, 1, "E022", message))
+                    problems.append(Problem(translation.question.path, claim.line, 1, "E022", message))
             merged[claim.id] = first
-    for twin in twins:
-        own = {claim.id for claim in twin.question.claims}
-        for id in merged.keys() - own:
-            message = f"claim {id} is missing in this language: give its id and says"
-            problems.append(Problem(twin.question.path, 1, 1, "E022", message))
+    for translation in translations:
+        own = {claim.id for claim in translation.question.claims}
+        for claim_id in merged.keys() - own:
+            message = f"claim {claim_id} is missing in this language: give its id and says"
+            problems.append(Problem(translation.question.path, 1, 1, "E022", message))
     return merged
 
 
@@ -126,11 +133,13 @@ def _bare(claim: Claim, name: str) -> Any:
     return [test.model_dump(exclude={"line"}) for test in value] if name == "tests" else value
 
 
-def _completed(twin: _Twin, merged: dict[str, Claim]) -> tuple[Claim, ...]:
-    own = {claim.id: claim for claim in twin.question.claims}
+def _completed(translation: _Translation, merged: dict[str, Claim]) -> tuple[Claim, ...]:
+    own = {claim.id: claim for claim in translation.question.claims}
     completed = []
-    for id, claim in merged.items():
-        words = {"says", "only_for", "line"} if id in own else set()
-        mine = {name: getattr(own[id], name) for name in words if getattr(own[id], name) is not None}
+    for claim_id, claim in merged.items():
+        words = {"says", "only_for", "line"} if claim_id in own else set()
+        mine = {
+            name: getattr(own[claim_id], name) for name in words if getattr(own[claim_id], name) is not None
+        }
         completed.append(claim.model_copy(update=mine))
     return tuple(completed)

@@ -1,11 +1,11 @@
-"""Silence what libraries log for developers."""
+"""Silence what libraries log and warn about."""
 
 from __future__ import annotations
 
 import warnings
 
 
-def libraries() -> None:
+def silence() -> None:
     """Silence transformers' logging and Python's warnings for this process."""
     from transformers.utils.logging import set_verbosity_error
 
