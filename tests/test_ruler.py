@@ -16,7 +16,7 @@ from memlab.results.techniques import BASELINE, TECHNIQUES
 from records import VERSIONS, make_record
 from steelyard.claims import Claim
 from steelyard.evidence import Records, judge, load
-from steelyard.evidence.workloads import works
+from steelyard.evidence.workloads import workloads
 from steelyard.settings import project_data
 
 BF16: dict[str, Any] = {"precision": "bf16", "autocast": None, "base_dtype": "bfloat16"}
@@ -154,7 +154,7 @@ def test_what_stands_side_by_side_has_one_kernel_and_repeats_have_too(mine: Any,
     lora, baseline = on(make_record("lora"), *mine), on(make_record("baseline"), *theirs)
     again = on(make_record("lora", seed=1), *theirs)
 
-    assert len(works(Records({"cpu/a": lora, "cpu/b": baseline}))) == (1 if alike else 2)
+    assert len(workloads(Records({"cpu/a": lora, "cpu/b": baseline}))) == (1 if alike else 2)
     assert len(grouped([lora, again])) == (1 if alike else 2)
 
 
@@ -203,7 +203,7 @@ def test_every_published_saving_is_the_same_in_the_table_on_the_page_and_in_a_cl
     records = load(project_data() / "demos" / "results")
     saved = {group.ids: savings(group, records.groups) for group in records.groups}
     compared = 0
-    for work in works(records):
+    for work in workloads(records):
         for group in work.groups:
             if group.technique == BASELINE or group.first.setup.stage is not None:
                 continue

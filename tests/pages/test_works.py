@@ -9,9 +9,11 @@ import pytest
 import published
 from memlab.results.record import Record
 from records import VERSIONS, make_record
-from steelyard.evidence import Records
+from steelyard.evidence import Group, Records
 from steelyard.evidence.workloads import Workload, workload_differences, workloads, workloads_of
 from steelyard.web.evidence.labels import labels
+from steelyard.web.evidence.medians import STEP, changed
+from steelyard.web.evidence.side_by_side import PEAK
 
 pytestmark = pytest.mark.usefixtures("english")
 
@@ -131,3 +133,13 @@ def test_a_shard_is_compared_with_no_sharding_on_as_many_ranks():
 
 def test_nothing_is_compared_with_itself_at_another_rate():
     assert reference(make_record("baseline", lr=1e-3), make_record("baseline")) is None
+
+
+def test_times_of_two_kernels_have_no_change_and_memory_has():
+    slow, quick = make_record("lora", peak=1000, step_seconds=4.0), make_record("lora", peak=500)
+    device = quick.device.model_copy(update={"threads": 1, "bf16_kernel": "blocked fp32"})
+    elsewhere = quick.model_copy(update={"device": device})
+
+    assert changed(Group.of([slow]), Group.of([quick]), STEP) == "50.0% less"
+    assert changed(Group.of([slow]), Group.of([elsewhere]), STEP) == "–"
+    assert changed(Group.of([slow]), Group.of([elsewhere]), PEAK) == "50.0% less"
