@@ -60,14 +60,14 @@ assert HOME == root / "demos"
 # known wherever techniques are listed
 assert "embeddings" in TECHNIQUES
 assert {"embeddings"} < {technique for technique, _ in grid.TECHNIQUE_SETUPS}
-assert {"embeddings"} < {arm.technique for arm in draw.ARMS}
-assert "embeddings.py" in suite.COMMANDS and "embeddings.py --precision bf16" in reference.COMMANDS
+assert {"embeddings"} < {variant.technique for variant in draw.VARIANTS}
+assert "embeddings.py" in [command.strip() for command in suite.commands("")] and "embeddings.py --precision bf16" in reference.COMMANDS
 
 # predicted, and planned
 setup = Setup(model="tiny", predict=True, for_="cuda")
 told = predict("embeddings", None, setup)
 assert told.status == "ok" and told.memory.peak_bytes, told.message
-search.ARMS = tuple(arm for arm in grid.TECHNIQUE_SETUPS if arm[0] == "embeddings")
+search.TECHNIQUE_SETUPS = tuple(arm for arm in grid.TECHNIQUE_SETUPS if arm[0] == "embeddings")
 found, left_out = search.search(setup, 2**40, [1], [64])
 assert [option.name for option in found] == ["embeddings"] and not left_out
 command._show(found, left_out, "tiny", "1024GiB")

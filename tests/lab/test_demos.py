@@ -18,6 +18,7 @@ import pytest
 from memlab.results import record
 
 TINY = ("--model", "tiny", "--device", "cpu", "--batch", "2", "--seq", "64", "--steps", "2", "--warmup", "1")
+pytestmark = pytest.mark.slow
 DEMOS = Path(__file__).parents[2] / "demos"
 
 
@@ -127,8 +128,6 @@ DEMO = '''"""A demo."""
 import sys
 sys.path.insert(0, {demos!r})
 from memlab import Demo, launch
-
-pytestmark = pytest.mark.slow
 
 
 def build(lab):

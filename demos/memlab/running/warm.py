@@ -10,14 +10,14 @@ from __future__ import annotations
 import multiprocessing
 import os
 import runpy
+import signal
 import sys
 from collections.abc import Mapping, Sequence
-from multiprocessing import spawn
+from multiprocessing import forkserver, spawn
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
-_LIBRARIES = ["accelerate", "memlab.measuring.run", "peft", "transformers.models.llama.modeling_llama"]
 _GPUS = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")
 """What there is where torch may find a GPU: NVIDIA's driver, AMD's, and either one's under Windows."""
 
@@ -41,8 +41,14 @@ def start(
     goes to `log`.
     """
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(_LIBRARIES)
+    context.set_forkserver_preload(["memlab.running.libraries"])
     os.environ |= {name: value for name, value in environment.items() if not name.startswith("MEMLAB_")}
+    # Ctrl-C is for this process, which ends its runs itself; the server hands its mask on to them.
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        forkserver.ensure_running()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
     reader, writer = context.Pipe(duplex=False)
     process = context.Process(target=_run, args=(script, list(arguments), dict(environment), writer, log))
     process.start()
