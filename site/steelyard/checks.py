@@ -32,8 +32,9 @@ def check(bank: Bank, records: Records) -> tuple[Problem, ...]:
     problems = list(bank.problems)
     spoken = {language for edition in bank.questions.values() for language in edition}
     for question_id, edition in bank.questions.items():
+        tested: set[str] = set()
         for question in edition.values():
-            problems += _question(bank, question)
+            problems += _question(bank, question, tested)
         problems += _judged(edition.values(), records)
         for language in sorted(spoken - edition.keys()):
             if question_id not in bank.broken:
@@ -53,15 +54,18 @@ def contradictions(bank: Bank, records: Records) -> tuple[Problem, ...]:
     return tuple(sorted(problem for problem in judged if problem.is_error))
 
 
-def _question(bank: Bank, question: Question) -> Iterator[Problem]:
+def _question(bank: Bank, question: Question, tested: set[str]) -> Iterator[Problem]:
+    """Check one language of a question; `tested` has the claims whose tests another language was told of."""
     for technique in question.techniques:
         if technique not in TECHNIQUES:
             yield _unknown_technique(question, 1, technique)
     claims = {claim.id for claim in question.claims}
     for claim in question.claims:
         yield from _halves(question, claim)
-        for test in claim.tests:
-            yield from _test(question, test)
+        if claim.id not in tested:  # the languages share the tests, and the lines are those of the first
+            tested.add(claim.id)
+            for test in claim.tests:
+                yield from _test(question, test)
     explained = [part.text for part in question.explanation]
     asked = [question.stem, *(choice.text for choice in question.choices)]
     quoted_feedback = [c.feedback for c in question.choices if c.feedback and c.feedback not in explained]

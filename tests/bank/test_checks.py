@@ -164,6 +164,17 @@ def test_what_a_test_cannot_ask_for_is_named_at_its_line(problems, test, expecte
     )
 
 
+def test_what_a_test_cannot_ask_for_is_named_in_the_file_that_asks_and_in_no_translation(problems):
+    front = "claims:\n- id: a\n  says: x\n  tests:\n  - {of: lora, metric: memory.peak_byte, within: [0, 1]}"
+    texts = {
+        "q.en.md": question_text(front=front),
+        "q.ja.md": question_text(front="claims: [{id: a, says: y}]"),
+    }
+    found = [problem for problem in problems(texts) if "E006" in problem]
+
+    assert [problem.split()[0] for problem in found] == ["q.en.md:6:1"]
+
+
 def test_what_holds_only_for_something_says_for_what_and_tests_both_outcomes(problems):
     claim = HALF.replace("holds", "holds-only-for")
     found = problems(explained("x", front=claim))
