@@ -193,7 +193,7 @@ def saving(of: float | None, against: float | None) -> float | None:
 def change(of: float | None, against: float | None) -> float | None:
     """Return the relative change as a fraction: a saving, with its sign reversed."""
     saved = saving(of, against)
-    return None if saved is None else -saved
+    return None if saved is None else 0 - saved  # of nothing saved: 0, where a minus sign would give -0
 
 
 def common_seeds(of: Group, against: Group) -> list[int]:

@@ -13,7 +13,7 @@ import runpy
 import signal
 import sys
 from collections.abc import Mapping, Sequence
-from multiprocessing import forkserver, spawn
+from multiprocessing import forkserver, resource_tracker, spawn
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -43,7 +43,9 @@ def start(
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["memlab.running.libraries"])
     os.environ |= {name: value for name, value in environment.items() if not name.startswith("MEMLAB_")}
-    # Ctrl-C is for this process, which ends its runs itself; the server hands its mask on to them.
+    # Ctrl-C is for this process, which ends its runs itself; the server hands its mask on to them. The tracker
+    # comes first, since starting it lets Ctrl-C through again.
+    resource_tracker.ensure_running()
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         forkserver.ensure_running()
