@@ -14,6 +14,7 @@ from memlab.options.demo import Demo
 from memlab.options.setup import Setup, UsageError
 from memlab.results.ranks import of_all
 from memlab.running import torchrun
+from memlab.running.lifetime import end_with_parent
 from memlab.running.process import Job
 
 Send = Callable[..., None]
@@ -69,7 +70,7 @@ def _predict(demo: Demo, setup: Setup, job: Job, send: Send) -> None:
 def _measure_rank(demo: Demo, setup: Setup, job: Job, send: Send) -> None:
     """Measure as one of the ranks: rank 0 reports the progress, the process that started it the results."""
     os.dup2(2, 1)
-    torchrun.join()
+    end_with_parent()  # each rank is in a session of its own, past any Ctrl-C
     first = torchrun.index() == 0
     if first:
         send(stage="load", done=0, of=1)

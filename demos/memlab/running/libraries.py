@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import logging
 
+from memlab.running.lifetime import end_with_parent
+
+end_with_parent()
+
 logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # it tells of kernels that it would rather have
 
 import accelerate  # noqa: E402, F401

@@ -94,14 +94,6 @@ def _message(records: list[Record], codes: dict[int, int], ranks: int) -> dict[s
     }
 
 
-def join() -> None:
-    """Make this rank end with the agent that started it: each is in a session of its own, past any Ctrl-C."""
-    import ctypes
-
-    set_parent_death_signal = 1  # PR_SET_PDEATHSIG of Linux, the one system that DeepSpeed runs on here
-    ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGKILL)
-
-
 def index() -> int:
     """Return which of the ranks this process is."""
     return int(os.environ["RANK"])

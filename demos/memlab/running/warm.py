@@ -43,8 +43,8 @@ def start(
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["memlab.running.libraries"])
     os.environ |= {name: value for name, value in environment.items() if not name.startswith("MEMLAB_")}
-    # Ctrl-C is for this process, which ends its runs itself; the server hands its mask on to them. The tracker
-    # comes first, since starting it lets Ctrl-C through again.
+    # Ctrl-C is for this process, which ends its runs itself; the server hands its mask on to them. The
+    # tracker comes first, since starting it lets Ctrl-C through again.
     resource_tracker.ensure_running()
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
@@ -61,8 +61,11 @@ def start(
 def _run(
     script: Path, arguments: list[str], environment: dict[str, str], output: Connection, log: Path
 ) -> None:
+    try:
+        os.dup2(os.open(log, os.O_WRONLY | os.O_APPEND), 2)
+    except FileNotFoundError:  # whoever wanted this run was stopped while the libraries were imported
+        os._exit(1)
     os.dup2(output.fileno(), 1)
-    os.dup2(os.open(log, os.O_WRONLY | os.O_APPEND), 2)
     output.close()
     os.environ |= environment
     sys.argv = [str(script), *arguments]
