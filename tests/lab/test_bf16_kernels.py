@@ -13,10 +13,11 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch._subclasses.fake_tensor import FakeTensorMode
+from torch._subclasses.fake_tensor import FakeTensorMode, unset_fake_temporarily
 
 from memlab import bf16_kernels, predict, record
 from memlab.bf16_kernels import BY_TORCH, THROUGH_FP32, Cpu, choose, fast_bf16, this_cpu, through_fp32
+from memlab.ledger import Ledger
 from memlab.record import STEPS
 from memlab.setup import Setup
 
@@ -346,6 +347,21 @@ def test_the_ledger_sees_the_same_bytes(arm, name, precision, options):
             point[1:] for point in theirs.timeline(every)
         ]
     assert loss.isfinite()
+
+
+def test_the_buffers_are_nobodys_business():
+    """Made under a ledger they are not counted, under fake tensors they are real, whatever the usual type is."""
+    square = random(8, 8)
+    with Ledger("cpu") as ledger, through_fp32():
+        watched = square @ square
+    assert ledger.peak().total == square.nbytes + watched.nbytes
+    torch.set_default_dtype(torch.float64)
+    try:
+        with FakeTensorMode(), through_fp32(), unset_fake_temporarily():
+            beside = square @ square
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert torch.equal(beside, watched)
 
 
 def test_fake_tensors_never_reach_the_kernels():
