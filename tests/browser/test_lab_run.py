@@ -19,11 +19,12 @@ from browser.test_access import RULES
 from browser.test_journey import learner
 from chromium import follow, serving
 from memlab.results.record import read
+from processes import is_alive
 from steelyard.settings import Settings, project_data, sqlite_url
 from steelyard.web import create_app
 from steelyard.web.app.database import migrate
 from steelyard.web.lab import Lab
-from web.lab_site import TINY, is_alive, wait_until
+from web.lab_site import TINY, wait_until
 
 pytestmark = [
     pytest.mark.browser,

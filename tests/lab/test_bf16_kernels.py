@@ -13,8 +13,9 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch._subclasses.fake_tensor import FakeTensorMode
+from torch._subclasses.fake_tensor import FakeTensorMode, unset_fake_temporarily
 
+from memlab.measuring.ledger import Ledger
 from memlab.options.setup import Setup
 from memlab.predicting import predict
 from memlab.results import record
@@ -356,6 +357,21 @@ def test_the_ledger_sees_the_same_bytes(arm, name, precision, options):
             point[1:] for point in theirs.timeline(every)
         ]
     assert loss.isfinite()
+
+
+def test_the_buffers_are_nobodys_business():
+    """Made under a ledger they are not counted, under fake tensors they are real, whatever the usual type is."""
+    square = random(8, 8)
+    with Ledger("cpu") as ledger, through_fp32():
+        watched = square @ square
+    assert ledger.peak().total == square.nbytes + watched.nbytes
+    torch.set_default_dtype(torch.float64)
+    try:
+        with FakeTensorMode(), through_fp32(), unset_fake_temporarily():
+            beside = square @ square
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert torch.equal(beside, watched)
 
 
 def test_fake_tensors_never_reach_the_kernels():

@@ -5,7 +5,6 @@ from __future__ import annotations
 import html
 import json
 import re
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NoReturn
@@ -132,18 +131,3 @@ def script(folder: Path, name: str, text: str) -> Path:
     path = folder / f"{name}.py"
     path.write_text(text, encoding="utf-8")
     return path
-
-
-def is_alive(pid: int) -> bool:
-    try:
-        return "Z" not in Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").split(")")[-1].split()[0]
-    except OSError:
-        return False
-
-
-def is_gone(pid: int, seconds: float = 600) -> bool:
-    """Say whether a process that was killed ends: it does so when it would next have run."""
-    end = time.monotonic() + seconds
-    while is_alive(pid) and time.monotonic() < end:
-        time.sleep(0.02)
-    return not is_alive(pid)

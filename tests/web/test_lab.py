@@ -18,13 +18,14 @@ import click
 import pytest
 from flask import Flask
 
+from processes import is_alive, is_gone
 from steelyard.settings import SettingsError, project_data
 from steelyard.web import create_app
 from steelyard.web import serve as serving
 from steelyard.web.app.database import db
 from steelyard.web.lab import Lab
 from steelyard.web.lab.queue import WAITING
-from web.lab_site import FAKE, WAITS, Visitor, broken_links, is_alive, is_gone, raises, script, wait_until
+from web.lab_site import FAKE, WAITS, Visitor, broken_links, raises, script, wait_until
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="process groups")
 

