@@ -8,14 +8,17 @@ import pytest
 
 from memlab.publishing import headline
 from memlab.publishing.readme import BEGIN, between_marks, regenerate, table
-from memlab.results import record
-from memlab.results.accuracy import FOLDER
+from memlab.results import accuracy, costs, record
 from memlab.results.comparing import savings
 from memlab.results.files import read_folder
 from memlab.results.groups import grouped
 
 DEMOS = Path(__file__).parents[2] / "demos"
-PUBLISHED = sorted(path for path in (DEMOS / "results").glob("*/*.json") if path.parent.name != FOLDER)
+PUBLISHED = sorted(
+    path
+    for path in (DEMOS / "results").glob("*/*.json")
+    if path.parent.name not in (accuracy.FOLDER, costs.FOLDER)
+)
 
 
 def test_the_schema_is_current():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from copy import copy
 from dataclasses import dataclass, field
 
 from flask import current_app, g
@@ -160,11 +161,13 @@ class RunView:
 
 def run_view(run: DemoRun) -> RunView:
     """Return what there is to show of a run."""
+    before = current_lab().before(run)
+    run = copy(run)  # it goes on meanwhile, and a page that says "done" has to show what was found
     trained = run.ended and run.records and not run.predicts
     return RunView(
         run,
         state_words(),
-        current_lab().before(run),
+        before,
         sparkline(run),
         results.result(run, state().records) if trained else None,
         plan.asked(run.records) if run.ended and run.predicts else [],
