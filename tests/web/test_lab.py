@@ -23,7 +23,7 @@ from steelyard.settings import SettingsError, project_data
 from steelyard.web import create_app
 from steelyard.web import serve as serving
 from steelyard.web.app.database import db
-from steelyard.web.lab import Lab
+from steelyard.web.lab import Lab, panels
 from steelyard.web.lab.queue import WAITING
 from web.lab_site import FAKE, WAITS, Visitor, broken_links, raises, script, wait_until
 
@@ -300,6 +300,23 @@ def test_a_full_queue_says_so(visitor, lab):
     response = visitor.post("/lab/runs", technique="lora")
 
     assert response.status_code == 429 and "The queue is full" in response.text
+
+
+def test_a_run_that_ends_while_its_page_is_made_is_shown_as_it_was(visitor, lab, monkeypatch):
+    """Else the page would say that it is done, with nothing found."""
+    run = visitor.start("lora")
+    pid_of(lab, run)
+    drawn = panels.sparkline
+
+    def end_it(shown):
+        run.state = "done"
+        return drawn(shown)
+
+    monkeypatch.setattr(panels, "sparkline", end_it)
+    page = visitor.client.get(f"/lab/runs/{run.number}").text
+    run.state = "running"
+
+    assert ">running</strong>" in page and ">done</strong>" not in page
 
 
 def test_the_end_of_the_lab_ends_the_run_and_all_that_it_started(tmp_path):
