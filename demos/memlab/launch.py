@@ -1,4 +1,4 @@
-"""Run a demo: a fresh process for every run, progress on stderr, the result on stdout.
+"""Run a demo: a process of its own for every run, progress on stderr, the result on stdout.
 
 The process that the user starts reads the command line and never loads torch. It starts itself (and
 `baseline.py` before itself) once per technique and seed; `memlab.running.process` says how. A program that

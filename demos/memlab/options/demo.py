@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 from typing import TYPE_CHECKING
 
-from memlab.options.setup import ADAPTER_OPTIONS, OWN_OPTIONS, SHARDING, Setup, UsageError, fixed
+from memlab.options.setup import SHARDING, Setup, UsageError, fixed
 from memlab.results.files import HOME
 from memlab.results.record import TECHNIQUE_NAME
 from memlab.results.techniques import TECHNIQUES
@@ -86,10 +86,6 @@ class Demo:
         # A step brings its precision along, and its script has no such option.
         leave_out = ("json", "out", "precision") if "step" in self.own else ("json", "out")
         return shlex.join(["python", f"demos/{self.technique}.py", *setup.arguments(leave_out=leave_out)])
-
-
-BASELINE_LACKS = (*ADAPTER_OPTIONS, *OWN_OPTIONS)
-"""Options of a technique that full fine-tuning beside it has not."""
 
 
 @cache

@@ -8,8 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
-from memlab.options.demo import BASELINE_LACKS, Demo
-from memlab.options.setup import Setup
+from memlab.options.demo import Demo
+from memlab.options.setup import ADAPTER_OPTIONS, OWN_OPTIONS, Setup
 from memlab.results.files import HOME
 from memlab.results.record import STEPS, Record
 from memlab.results.techniques import BASELINE
@@ -37,7 +37,7 @@ def plan(demo: Demo, script: Path, setup: Setup, theirs: Record | None = None) -
                 runs.append(_run(demo, script, replace(setup, stage=0, offload=False), seed, leave_out=usual))
         elif demo.technique != BASELINE:
             # The baseline has no adapters, and a learning rate of its own.
-            foreign = (*BASELINE_LACKS, "lr")
+            foreign = (*ADAPTER_OPTIONS, *OWN_OPTIONS, "lr")
             runs += [_baseline(replace(setup, precision=p), seed, leave_out=foreign) for p in precisions]
         for step in STEPS if steps and setup.step is None else (setup.step,):
             runs.append(_run(demo, script, replace(setup, step=step), seed, leave_out=usual))

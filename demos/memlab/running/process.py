@@ -1,8 +1,8 @@
-"""One run is one fresh process: start it, follow it, and make a record of whatever becomes of it.
+"""One run is one process: start it, follow it, and make a record of whatever becomes of it.
 
-The child runs the demo's own script with its job in an environment variable, and reports in JSON lines on its
-standard output. What the libraries say goes to a log that is shown only when a run fails. This module loads
-no torch.
+The process is a fresh one, or forked from one that has only imported (`warm`). It runs the demo's own script
+with its job in an environment variable, and reports in JSON lines on its standard output. What the libraries
+say goes to a log that is shown only when a run fails. This module loads no torch.
 """
 
 from __future__ import annotations
