@@ -13,7 +13,7 @@ from memlab.results.techniques import TECHNIQUES
 from steelyard.bank.answer import comparable
 from steelyard.bank.model import Bank, Question, Text
 from steelyard.bank.prose import Mention, numbers, scan
-from steelyard.bank.report import did_you_mean, quoted
+from steelyard.bank.report import did_you_mean, failure, quoted
 from steelyard.claims import Claim, Selection, Test
 from steelyard.evidence import METRICS, PAIRED, SELECTORS, Records, judge
 from steelyard.markdown import HTML_TAGS
@@ -34,8 +34,8 @@ def check(bank: Bank, records: Records) -> tuple[Problem, ...]:
     for question_id, edition in bank.questions.items():
         tested: set[str] = set()
         for question in edition.values():
-            problems += _question(bank, question, tested)
-        problems += _judged(edition.values(), records)
+            problems += _guarded(question.path, _question(bank, question, tested))
+        problems += _guarded(edition.first.path, _judged(edition.values(), records))
         for language in sorted(spoken - edition.keys()):
             if question_id not in bank.broken:
                 first = edition.first
@@ -49,9 +49,19 @@ def check(bank: Bank, records: Records) -> tuple[Problem, ...]:
 def contradictions(bank: Bank, records: Records) -> tuple[Problem, ...]:
     """Return what the evidence says against the bank (E040), by file and line."""
     judged = (
-        problem for edition in bank.questions.values() for problem in _judged(edition.values(), records)
+        problem
+        for edition in bank.questions.values()
+        for problem in _guarded(edition.first.path, _judged(edition.values(), records))
     )
     return tuple(sorted(problem for problem in judged if problem.is_error))
+
+
+def _guarded(path: str, problems: Iterator[Problem]) -> Iterator[Problem]:
+    """Yield the problems; what is raised while they are looked for is a problem of this file, too."""
+    try:
+        yield from problems
+    except Exception as error:
+        yield failure(path, error)
 
 
 def _question(bank: Bank, question: Question, tested: set[str]) -> Iterator[Problem]:

@@ -6,6 +6,8 @@ import pytest
 
 from questions import question_text
 from records import make_record
+from steelyard import checks
+from steelyard.bank import prose
 from steelyard.bank.codes import CODES
 from steelyard.bank.load import load
 from steelyard.checks import check
@@ -242,3 +244,33 @@ def test_problems_come_in_the_order_of_files_and_lines_with_codes_that_exist(pro
 
     assert [line.split(" ")[0] for line in found] == ["a.md:2:1", "a.md:3:1", "b.md:14:1"]
     assert all(line.split(" ")[1] in CODES for line in found)
+
+
+def test_what_is_raised_while_a_question_is_checked_is_a_problem_of_its_file(problems, monkeypatch):
+    def scan(text):
+        if "fatal" in text.source:
+            raise RecursionError
+        return prose.scan(text)
+
+    monkeypatch.setattr(checks, "scan", scan)
+    files = {
+        "a.md": question_text(question="## Question\nfatal\n"),
+        "b.md": question_text(explanation="## Explanation\nIt saves 75 %.\n"),
+    }
+    told = problems(files)
+
+    assert [" ".join(line.split()[:2]) for line in told] == ["a.md:1:1 E060", "b.md:17:10 W201"]
+
+
+def test_what_is_raised_while_evidence_is_weighed_stops_no_other_question(problems, tmp_path, monkeypatch):
+    monkeypatch.setattr(checks, "judge", lambda claim, records: 1 // 0)
+    files = {"a.md": question_text(front=HALF), **explained("It saves 75 %.")}
+    told = problems(files)
+    codes = [problem.code for problem in checks.contradictions(load(tmp_path), NONE)]
+
+    assert [" ".join(line.split()[:2]) for line in told] == [
+        "a.md:1:1 E060",
+        "q.md:4:1 E024",
+        "q.md:17:10 W201",
+    ]
+    assert codes == ["E060"]

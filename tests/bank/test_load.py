@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from datetime import UTC, datetime
 
 import pytest
 
@@ -10,6 +11,9 @@ from questions import question_text, told
 from steelyard.bank import load as load_module
 from steelyard.bank.load import Loader, load
 from steelyard.bank.model import ROOT_QUIZ, Question
+from steelyard.checks import check
+from steelyard.evidence import Records
+from steelyard.problems import Problem
 
 JAPANESE = (
     question_text()
@@ -238,3 +242,107 @@ def test_how_a_question_is_regraded_is_not_stored_with_what_was_asked(folder):
 
     assert question.regrade == "void"
     assert Question.from_json(question.to_json()).regrade is None
+
+
+CONTENTS = {
+    "whole": question_text().encode(),
+    "without a section": question_text(explanation="").encode(),
+    "another language's headings": JAPANESE.encode(),
+    "headings of no language": "# Titre\n\n## Énoncé\n\nQuoi ?\n".encode(),
+    "empty": b"",
+    "UTF-16": question_text().encode("utf-16"),
+    "binary": bytes(range(256)),
+    "front matter alone": b"---\ntechniques: [lora]\n---\n",
+    "front matter that is not closed": b"---\nexam: only\n",
+}
+
+
+@pytest.mark.parametrize("content", CONTENTS)
+def test_a_file_in_any_language_stops_no_other(folder, content):
+    unknown, others = ("fr", "xx", "zz"), ("FR", "eng", "zh-TW", "e", "1a", "日本", "")
+    folder("test/good.en.md")
+    for code in (*unknown, *others):
+        folder(f"test/q{code}.{code}.md", CONTENTS[content])
+        folder(f"quiz{code}/_quiz.{code}.md", CONTENTS[content])
+    bank = load(folder.root)
+    check(bank, Records({}))
+
+    assert "test/good" in bank.questions
+    for code in unknown:
+        message = f'the language "{code}" of the file\'s name is not known; known are en, ja'
+        for name in (f"test/q{code}", f"quiz{code}/_quiz"):
+            assert Problem(f"questions/{name}.{code}.md", 1, 1, "E026", message) in bank.problems
+        assert f"test/q{code}" not in bank.questions
+
+
+@pytest.mark.parametrize(
+    ("headings", "missing"),
+    [(question_text(), "## Explanation"), (JAPANESE, "## 解説"), ("# T\n", "## Question")],
+)
+def test_a_file_in_an_unknown_language_lacks_a_section_by_its_name_in_the_files_own_headings(
+    folder, headings, missing
+):
+    folder("x.fr.md", headings.partition("## Explanation")[0])
+
+    assert f'the section "{missing}" is missing' in [
+        problem.message for problem in load(folder.root).problems
+    ]
+
+
+@pytest.mark.parametrize("error", [KeyError("fr"), RecursionError(), MemoryError(), ValueError("\ud800")])
+def test_what_is_raised_while_a_file_is_read_is_a_problem_of_that_file(folder, monkeypatch, error):
+    def fail_at_bad(real):
+        def read(data, path, *rest):
+            if "/bad" in path:
+                raise error
+            return real(data, path, *rest)
+
+        return read
+
+    monkeypatch.setattr(load_module, "parse", fail_at_bad(load_module.parse))
+    monkeypatch.setattr(load_module, "parse_quiz", fail_at_bad(load_module.parse_quiz))
+    folder("bad.en.md")
+    folder("bad/_quiz.en.md", "# A test\n")
+    folder("bad/q.en.md")
+    folder("good.en.md", question_text(question="## Question\nAnother?\n"))
+    bank = load(folder.root)
+
+    assert list(bank.questions) == ["good"]
+    assert [f"{problem.path} {problem.code}" for problem in bank.problems] == [
+        "questions/bad.en.md E060",
+        "questions/bad/_quiz.en.md E060",
+        "questions/bad/q.en.md E060",
+    ]
+    assert f"({type(error).__name__} in test_load.py, line " in bank.broken["bad"][0].message
+    assert bank.exams["bad"].availability(datetime(2027, 1, 1, tzinfo=UTC)) == "unreadable"
+
+
+def test_what_is_raised_while_languages_are_merged_leaves_one_language_and_a_problem(folder, monkeypatch):
+    folder("q.en.md")
+    folder("q.ja.md")
+    folder("test/_quiz.en.md", "# A test\n")
+    folder("test/good.en.md")
+    for module in (load_module.languages, load_module.exams):
+        monkeypatch.setattr(module, "merge", lambda parsed: 1 // 0)
+    bank = load(folder.root)
+
+    assert {name: list(edition) for name, edition in bank.questions.items()} == {
+        "q": ["en"],
+        "test/good": ["en"],
+    }
+    assert [problem.code for problem in bank.problems] == ["E060"] * 3
+    assert bank.is_exam_only("test/good")
+
+
+def test_folders_in_folders_without_end_are_read(folder):
+    folder("q.en.md")
+    folders = [folder.root / ("d/" * depth) for depth in range(1, 1101)]
+    for each in folders:
+        each.mkdir()
+    (folder.root / "q.en.md").rename(folders[-1] / "q.en.md")
+    bank = load(folder.root)
+    (folders[-1] / "q.en.md").unlink()
+    for each in reversed(folders):  # whoever empties the temporary folder may not be able to
+        each.rmdir()
+
+    assert list(bank.questions) == [f"{'d/' * 1100}q"]

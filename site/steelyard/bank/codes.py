@@ -39,6 +39,7 @@ CODES: dict[str, str] = {
     "E037": "Raw HTML would be dropped from the page.",
     "E040": "The evidence says otherwise than a claim teaches.",
     "E050": "A published record cannot be read.",
+    "E060": "This program failed at the file, which may be good: please report it.",
     "W201": "A number in the prose is not weighed: no claim is linked to it.",
     "W202": "Nothing can decide a claim yet.",
     "W203": "The note beside the answer contradicts it.",

@@ -14,9 +14,9 @@ from threading import Lock
 from unicodedata import category
 
 from steelyard.bank import exams, languages
-from steelyard.bank.headings import HEADINGS
 from steelyard.bank.model import ROOT_QUIZ, Bank, Edition, Exam, Quiz, Text, slug_of
 from steelyard.bank.parse import MAX_BYTES, Parsed, ParsedQuiz, parse, parse_quiz
+from steelyard.bank.report import failure
 from steelyard.problems import Problem
 
 _LANGUAGE = re.compile(r"(.+)\.([a-z]{2})", re.DOTALL)
@@ -78,27 +78,31 @@ class Loader:
 
 def _files(root: Path) -> list[QuestionFile]:
     """Return the question files below `root` in order; what cannot be looked at is left out."""
-    return sorted(_walk(str(root), "", root.resolve()), key=lambda file: file.name)
+    return sorted(_walk(root), key=lambda file: file.name)
 
 
-def _walk(folder: str, prefix: str, top: Path) -> Iterator[QuestionFile]:
-    try:
-        entries = list(os.scandir(folder))
-    except OSError:
-        return
-    for entry in entries:
-        if entry.name.startswith("."):
-            continue
-        name = _addressable(entry.name)
+def _walk(root: Path) -> Iterator[QuestionFile]:
+    top = root.resolve()
+    folders = [(str(root), "")]
+    while folders:
+        folder, prefix = folders.pop()
         try:
-            if entry.is_dir(follow_symlinks=False):
-                yield from _walk(entry.path, f"{prefix}{name}/", top)
-            elif _is_question(entry.name) and entry.is_file():
-                if entry.is_symlink() and not Path(entry.path).resolve().is_relative_to(top):
-                    continue
-                yield QuestionFile(entry.path, prefix + name, _signature(entry.stat()))
+            entries = list(os.scandir(folder))
         except OSError:
             continue
+        for entry in entries:
+            if entry.name.startswith("."):
+                continue
+            name = _addressable(entry.name)
+            try:
+                if entry.is_dir(follow_symlinks=False):
+                    folders.append((entry.path, f"{prefix}{name}/"))
+                elif _is_question(entry.name) and entry.is_file():
+                    if entry.is_symlink() and not Path(entry.path).resolve().is_relative_to(top):
+                        continue
+                    yield QuestionFile(entry.path, prefix + name, _signature(entry.stat()))
+            except OSError:
+                continue
 
 
 def _addressable(name: str) -> str:
@@ -125,6 +129,7 @@ def _named(root: Path, name: str) -> QuestionFile:
 def _read(file: QuestionFile, path: str) -> Parsed | ParsedQuiz | None:
     """Parse one file; None when it has just vanished."""
     question_id, language = _identify(file.name)
+    is_quiz = question_id.rpartition("/")[2] == "_quiz"
     try:
         with Path(file.path).open("rb") as stream:
             if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
@@ -134,14 +139,21 @@ def _read(file: QuestionFile, path: str) -> Parsed | ParsedQuiz | None:
         return None
     except OSError as error:
         reason = error.strerror or str(error)
-        problems = (Problem(path, 1, 1, "E001", f"the file cannot be read: {reason}"),)
-        if question_id.rpartition("/")[2] == "_quiz":  # it may hide an exam's questions: nobody can tell
-            exam = Exam(only=True, unreadable=True)
-            return ParsedQuiz("", Text(""), (), language or "en", 1, path, problems, exam)
-        return Parsed(None, problems)
-    if question_id.rpartition("/")[2] == "_quiz":
-        return parse_quiz(data, path, language or "en")
-    return parse(data, path, question_id, language)
+        problem = Problem(path, 1, 1, "E001", f"the file cannot be read: {reason}")
+        return _unread(path, language, problem, is_quiz=is_quiz)
+    try:
+        if is_quiz:
+            return parse_quiz(data, path, language or "en")
+        return parse(data, path, question_id, language)
+    except Exception as error:
+        return _unread(path, language, failure(path, error), is_quiz=is_quiz)
+
+
+def _unread(path: str, language: str | None, problem: Problem, *, is_quiz: bool) -> Parsed | ParsedQuiz:
+    if is_quiz:  # it may hide an exam's questions: nobody can tell
+        exam = Exam(only=True, unreadable=True)
+        return ParsedQuiz("", Text(""), (), language or "en", 1, path, (problem,), exam)
+    return Parsed(None, (problem,))
 
 
 def _identify(name: str) -> tuple[str, str | None]:
@@ -166,13 +178,8 @@ class _Assembly:
         self.exams: dict[str, Exam] = {}
 
     def add(self, name: str, path: str, parsed: Parsed | ParsedQuiz) -> None:
-        question_id, language = _identify(name)
+        question_id, _ = _identify(name)
         problems = list(parsed.problems)
-        if language is not None and language not in HEADINGS:
-            known = ", ".join(HEADINGS)
-            message = f'the language "{language}" of the file\'s name is not known; known are {known}'
-            problems.append(Problem(path, 1, 1, "E026", message))
-            parsed = Parsed(None, tuple(problems)) if isinstance(parsed, Parsed) else parsed
         if isinstance(parsed, ParsedQuiz):
             self.quizzes[slug_of(question_id)][parsed.language] = parsed
             self.described[slug_of(question_id)].append(parsed)
@@ -205,7 +212,11 @@ class _Assembly:
                 if left_out:
                     self.broken[question_id] += [problem for problem in problems if problem.path in left_out]
         for slug, described in self.described.items():
-            self.exams[slug], problems = exams.merge(described)
+            try:
+                self.exams[slug], problems = exams.merge(described)
+            except Exception as error:
+                self.exams[slug] = Exam(only=True, unreadable=True)
+                problems = [failure(described[0].path, error)]
             self.problems += problems
         folders = _folders(questions)
         regraded = {question_id for question_id, edition in questions.items() if edition.first.regrade}
@@ -224,7 +235,11 @@ class _Assembly:
         files = tuple(parsed for _, parsed in self.files[question_id].values())
         known = self.before.get(question_id)
         if known is None or len(known[0]) != len(files) or any(map(operator.is_not, known[0], files)):
-            merged, problems = languages.merge(files)
+            try:
+                merged, problems = languages.merge(files)
+            except Exception as error:
+                merged = [question for parsed in files if (question := parsed.question)][:1]
+                problems = [failure(merged[0].path, error)]
             known = files, (Edition({question.language: question for question in merged}), problems)
         self.merged[question_id] = known
         return known[1]

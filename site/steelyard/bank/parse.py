@@ -58,6 +58,7 @@ class ParsedQuiz:
 def parse(data: bytes, path: str, question_id: str = "", language: str | None = None) -> Parsed:
     """Read one question file. `path` is what problems show; without `language` the headings decide it."""
     report = Report(path)
+    _check_language(language, report)
     lines = _decode(data, report)
     if lines is None:
         return Parsed(None, tuple(report.problems))
@@ -67,6 +68,7 @@ def parse(data: bytes, path: str, question_id: str = "", language: str | None = 
 def parse_quiz(data: bytes, path: str, language: str) -> ParsedQuiz:
     """Read the file that describes a folder: a title, then the introduction."""
     report = Report(path)
+    _check_language(language, report)
     lines = _decode(data, report) or []
     block = frontmatter.split(lines, report)
     matter = frontmatter.read(block, QuizMatter, report) if block else None
@@ -96,6 +98,13 @@ def _exam(matter: QuizMatter) -> Exam:
 def unreadable_exam(data: bytes) -> Exam:
     """Return how to treat a quiz whose file has problems: one that may be exam-only stays hidden."""
     return Exam(only=True, unreadable=True) if re.search(rb"^\W*exam\W*:", data, re.MULTILINE) else Exam()
+
+
+def _check_language(language: str | None, report: Report) -> None:
+    if language is not None and language not in HEADINGS:
+        known = ", ".join(HEADINGS)
+        message = f'the language "{language}" of the file\'s name is not known; known are {known}'
+        report(1, 1, "E026", message)
 
 
 def _decode(data: bytes, report: Report) -> list[str] | None:
@@ -174,8 +183,8 @@ class SourceFile:
         matter = frontmatter.read(block, FrontMatter, self.report) if block else FrontMatter()
         self.check_claims(matter)
         self.find_sections(block.body if block else 0)
-        language = language or self.language()
-        self.check_sections(language)
+        written = self.language()
+        self.check_sections(language if language in HEADINGS else written)
         entries = self.read_choices()
         key, answer_line = self.key(entries, matter)
         parts = self.explanation(entries)
@@ -188,7 +197,7 @@ class SourceFile:
         stem = self.sections["question"]
         question = Question(
             id=question_id,
-            language=language,
+            language=language or written,
             path=self.report.path,
             title=self.title,
             stem=self.linked(_text(self.lines, stem.begin, stem.end)),

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from difflib import get_close_matches
+from pathlib import Path
+from traceback import extract_tb
 
 from steelyard.problems import Problem
 
@@ -21,6 +23,13 @@ class Report:
     @property
     def has_errors(self) -> bool:
         return any(problem.is_error for problem in self.problems)
+
+
+def failure(path: str, error: Exception) -> Problem:
+    """Return what is raised while one file is read as a problem of that file, so that it stops no other."""
+    last = extract_tb(error.__traceback__)[-1]
+    where = f"{type(error).__name__} in {Path(last.filename).name}, line {last.lineno}"
+    return Problem(path, 1, 1, "E060", f"this program failed at this file ({where}): please report it")
 
 
 def quoted(text: object) -> str:
