@@ -343,6 +343,19 @@ def test_the_curves_table_gives_losses_at_equal_tokens_and_equal_seconds_and_the
     assert cells["dora, mixed"] == ("1.000", f"{at:.3f}", str(reached))
 
 
+def test_curves_are_told_by_their_dashes_and_not_by_their_colours_alone() -> None:
+    chart = curves_chart(curves(the_work(published.quality())), "")
+    assert chart is not None
+    # A solid line is dashed too, with gaps of no width.
+    lines = re.findall(
+        r'<path[^>]* stroke="var\(--series-\d\)"[^>]* stroke-dasharray="([^"]+)"', str(chart.svg)
+    )
+    panels = 2
+    assert len(lines) == panels * len(chart.legend)
+    assert lines[: len(chart.legend)] == lines[len(chart.legend) :]
+    assert len(set(lines)) == len(chart.legend)
+
+
 def test_what_never_comes_so_low_does_not_reach_it() -> None:
     records = [
         published.learned(make_record("lora", steps=60), 2.0),

@@ -28,8 +28,11 @@ from steelyard.web.text.vocabulary import rate_words
 POINTS = 150
 """How many points of a curve are drawn at most."""
 
-SERIES = 6
-"""How many colours there are; more curves take the colours anew."""
+DASHES = ([1, 0], [9, 3], [2, 2], [9, 3, 2, 3], [4, 4], [15, 5])
+"""How each colour's line is dashed, in pixels, as its swatch is in evidence.css: a line is not told by hue alone.
+
+The curve of the technique that a page is about is drawn thicker. More curves take colours and dashes anew.
+"""
 
 
 @dataclass(frozen=True)
@@ -118,15 +121,12 @@ def curves_chart(shown: Sequence[Curve], prefix: str, bold: str | None = None) -
             point = {"curve": curve.label, "loss": middle, "least": least, "most": most}
             point |= {"tokens": step * curve.tokens, "bold": curve.group.first.technique == bold}
             values.append(point if curve.seconds is None else {**point, "seconds": step * curve.seconds})
-    colour = {
-        "field": "curve",
-        "type": "nominal",
-        "legend": None,
-        "scale": {
-            "domain": [curve.label for curve in shown],
-            "range": [f"var(--{_colour(index)})" for index in range(len(shown))],
-        },
-    }
+    told_by = {"field": "curve", "type": "nominal", "legend": None}
+    names = [curve.label for curve in shown]
+    colours = [f"var(--{_colour(index)})" for index in range(len(shown))]
+    dashes = [DASHES[index % len(DASHES)] for index in range(len(shown))]
+    colour = {**told_by, "scale": {"domain": names, "range": colours}}
+    dash = {**told_by, "scale": {"domain": names, "range": dashes}}
     y = {"type": "quantitative", "scale": {"zero": False, "nice": True}}
     panels = [
         {
@@ -150,6 +150,7 @@ def curves_chart(shown: Sequence[Curve], prefix: str, bold: str | None = None) -
                         "y": {"field": "loss", "title": _("training loss"), **y},
                         "strokeWidth": {"condition": {"test": "datum.bold", "value": 3}, "value": 1.75},
                         "color": colour,
+                        "strokeDash": dash,
                     },
                 },
             ],
@@ -170,7 +171,7 @@ def curves_chart(shown: Sequence[Curve], prefix: str, bold: str | None = None) -
 
 
 def _colour(index: int) -> str:
-    return f"series-{index % SERIES + 1}"
+    return f"series-{index % len(DASHES) + 1}"
 
 
 def _ends(shown: Sequence[Curve]) -> str:
