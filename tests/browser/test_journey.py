@@ -114,13 +114,6 @@ def test_the_source_question_is_answered_in_full_and_shows_sixteen_claims_judged
             assert page.locator(f'[id="{target.removeprefix("#")}"]').count() == 1, target
 
 
-def test_letters_typed_outside_the_choices_choose_nothing(browser: Browser, site: str):
-    with learner(browser, site, "en", script=True) as page:
-        page.goto("/questions/peft/techniques")
-        page.locator("body").press("b")
-        assert page.locator(".choices input:checked").count() == 0
-
-
 def test_an_answer_without_a_choice_is_asked_for_again_and_keeps_the_guess(browser: Browser, site: str):
     with learner(browser, site, "en", script=False, refused=("400",)) as page:
         page.goto("/questions/lora/peak")

@@ -29,9 +29,9 @@ POINTS = 150
 """How many points of a curve are drawn at most."""
 
 DASHES = ([1, 0], [9, 3], [2, 2], [9, 3, 2, 3], [4, 4], [15, 5])
-"""How each colour's line is dashed, in pixels, as its swatch is in evidence.css: a line is not told by hue alone.
+"""How the line of each colour is dashed, in pixels: lines are told by more than their hue.
 
-The curve of the technique that a page is about is drawn thicker. More curves take colours and dashes anew.
+evidence.css draws the swatches so. More curves take colours and dashes anew.
 """
 
 
