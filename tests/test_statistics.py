@@ -25,7 +25,7 @@ def wording(version: str, key: str = "A", **changed: str) -> Wording:
     return Wording(version, texts, frozenset(key))
 
 
-def responses(rows: list[dict[str, float | None]], chosen: str = "A") -> list[Response]:
+def responses(rows: list[dict[str, float]], chosen: str = "A") -> list[Response]:
     """One attempt per row: question → score."""
     return [
         Response(f"attempt {number}", question, "v1", chosen, score)
@@ -127,25 +127,23 @@ def test_an_attempt_that_was_not_finished_counts_for_facility_and_not_for_discri
     assert found.items["a"].discrimination == pytest.approx(1)
 
 
-def test_a_void_question_counts_nowhere_but_in_the_counts_of_its_choices():
+def test_a_question_that_is_asked_no_more_keeps_its_figures_and_is_in_no_total():
     rows = [
-        {"a": 1.0, "b": 1.0, "old": None},
-        {"a": 0.0, "b": 1.0, "old": None},
-        {"a": 1.0, "b": 0.0, "old": None},
+        {"a": 1.0, "b": 1.0, "old": 1.0},
+        {"a": 0.0, "b": 1.0, "old": 0.0},
+        {"a": 1.0, "b": 0.0, "old": 0.5},
     ]
     found = analyse(responses(rows), ("a", "b"), {"old": [wording("v1")]})
     without = analyse(
         responses([{k: v for k, v in row.items() if k != "old"} for row in rows]), ("a", "b"), {}
     )
+    old = found.items["old"]
 
     assert found.quiz == without.quiz
     assert found.items["a"] == without.items["a"]
-    assert (found.items["old"].in_total, found.items["old"].n, found.items["old"].facility) == (
-        False,
-        0,
-        None,
-    )
-    assert found.items["old"].choices[0].ticked == 3
+    assert (old.in_total, old.n, old.facility, old.deviation) == (False, 3, 0.5, 0.5)
+    assert (old.complete, old.discrimination, old.choices[0].point_biserial) == (0, None, None)
+    assert old.choices[0].ticked == 3
 
 
 # ---- an independent computation ---------------------------------------------------------------------------
@@ -177,7 +175,7 @@ def drawn(seed: int) -> tuple[list[Response], dict[str, list[Wording]], dict[str
                     question,
                     version,
                     "".join(sorted(ticked)),
-                    None if question == "void" else score,
+                    score,
                 )
             )
     old = wording("old", "AB")

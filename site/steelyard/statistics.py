@@ -37,8 +37,8 @@ class Response:
     question: str
     version: str
     chosen: str
-    score: float | None
-    """As it counts now, from 0 to 1; None when the question is void."""
+    score: float
+    """As it was graded, from 0 to 1, also of a question that is regraded: that one is in no total."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ class ItemStatistics:
     in_total: bool
     """Whether the quiz asks it, so that it is part of the totals."""
     n: int
-    """Answers that count."""
+    """Answers, removed ones left out."""
     facility: float | None
     deviation: float | None
     complete: int
@@ -203,7 +203,7 @@ def analyse(
     for rest in removed:
         gone[rest.question].append(rest)
     complete = {
-        attempt: [_exact(answered[question].score or 0.0) for question in asked]
+        attempt: [_exact(answered[question].score) for question in asked]
         for attempt, answered in by_attempt.items()
         if asked and all(question in answered for question in asked)
     }
@@ -235,9 +235,9 @@ def _item(
     wordings: Sequence[Wording],
     in_total: bool,
 ) -> ItemStatistics:
-    scores = [_exact(response.score) for response in responses if response.score is not None]
-    compared = [r for r in responses if in_total and r.attempt in totals and r.score is not None]
-    own = [_exact(response.score or 0.0) for response in compared]
+    scores = [_exact(response.score) for response in responses]
+    compared = [response for response in responses if in_total and response.attempt in totals]
+    own = [_exact(response.score) for response in compared]
     rest = [totals[response.attempt] - score for response, score in zip(compared, own, strict=True)]
     choices = tuple(_choices(wordings))
     for choice in choices:

@@ -154,19 +154,25 @@ def test_what_remains_of_a_learner_who_left_is_added_and_named(app):
     assert "with 1 answer of learners who deleted their data" in page.text
 
 
-def test_a_regraded_question_is_named_and_counts_as_its_file_says(app, settings):
+@pytest.mark.parametrize("regrade", ["void", "credit-all"])
+def test_a_regraded_question_keeps_the_figures_that_it_had_and_is_in_no_total(app, settings, regrade):
     take(Learner(app), "AC", "A", "A")
     take(Learner(app), "AC", "B", "B")
-    edit(app, settings, "second.en.md", "---\ntech", "---\nregrade: credit-all\ntech")
-    edit(app, settings, "third.en.md", "---\ntech", "---\nregrade: void\ntech")
+    take(Learner(app), "AC", "B", "AC")
+    before = found(app)[0].items["basics/third"]
+    edit(app, settings, "third.en.md", "---\ntech", f"---\nregrade: {regrade}\ntech")
     statistics, _ = found(app)
+    after = statistics.items["basics/third"]
     text = instructor(app).get("/instructor/quizzes/basics").text
 
-    assert statistics.items["basics/second"].facility == 1
-    assert statistics.items["basics/third"].facility is None
-    assert [choice.ticked for choice in statistics.items["basics/third"].choices][:2] == [1, 1]
-    assert statistics.quiz.maximum == 1
-    assert "regraded: credited to all" in text and "regraded: counts in no total" in text
+    assert (after.n, after.facility, after.deviation) == (before.n, before.facility, before.deviation)
+    assert (after.n, after.facility) == (3, 0.5)
+    assert [choice.ticked for choice in after.choices] == [2, 1, 1, 0]
+    assert not after.in_total and after.discrimination is None
+    assert (statistics.quiz.maximum, statistics.quiz.complete) == (2, 3)
+    words = "void: counts in no total" if regrade == "void" else "credited to all"
+    assert f"{words}; its figures are as it was graded · N = 3" in text
+    assert f"{words}; its figures are as it was graded 3 50%" in text
 
 
 @pytest.mark.both_databases

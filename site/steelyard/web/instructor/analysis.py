@@ -7,10 +7,8 @@ from collections.abc import Iterable
 from sqlalchemy.orm import Session
 
 from steelyard.bank.model import Bank, Edition, Quiz
-from steelyard.grading import counted
 from steelyard.statistics import Analysis, Response, Wording, analyse
 from steelyard.store import results
-from steelyard.store.results import StoredAnswer
 
 
 def analysis(
@@ -33,25 +31,15 @@ def analysis(
     digests = {answer.version for answer in given} | {rest.version for rest in remains}
     stored = results.versions(session, digests)
     statistics = analyse(
-        _responses(bank, given),
+        [
+            Response(answer.attempt, answer.question, answer.version, answer.chosen, answer.score)
+            for answer in given
+        ],
         quiz.questions,
         {question_id: _wordings(bank, question_id, stored.get(question_id, ())) for question_id in questions},
         remains,
     )
     return statistics, len({answer.attempt for answer in given})
-
-
-def _responses(bank: Bank, given: Iterable[StoredAnswer]) -> list[Response]:
-    return [
-        Response(
-            answer.attempt,
-            answer.question,
-            answer.version,
-            answer.chosen,
-            counted(answer.score, bank.regrade(answer.question)),
-        )
-        for answer in given
-    ]
 
 
 def _wordings(bank: Bank, question: str, stored: Iterable[Edition]) -> list[Wording]:
