@@ -18,8 +18,8 @@ MISSING = "PostgreSQL's server programs (initdb, pg_ctl) are not installed: apt-
 
 
 @contextmanager
-def server(*, durable: bool) -> Iterator[Callable[[], str]]:
-    """Run a server and give a function that makes an empty database on it and returns its URL.
+def server(*, durable: bool) -> Iterator[Callable[..., str]]:
+    """Run a server and give a function that makes a database on it and returns its URL: empty, or a copy of `url`'s.
 
     One that is not `durable` never waits for the disk (fsync=off), which a power cut would not forgive; it is for
     tests that ask nothing of a disk. Raises FileNotFoundError where the programs are missing.
@@ -50,10 +50,10 @@ def server(*, durable: bool) -> Iterator[Callable[[], str]]:
     address = f"postgresql://steelyard@127.0.0.1:{port}"
     numbers = count(1)
 
-    def make() -> str:
+    def make(url: str = "/template1") -> str:
         name = f"test_{next(numbers)}"
         with psycopg.connect(f"{address}/postgres", autocommit=True) as connection:
-            connection.execute(f"CREATE DATABASE {name}")
+            connection.execute(f"CREATE DATABASE {name} TEMPLATE {url.rpartition('/')[2]}")
         return f"{address.replace('postgresql', 'postgresql+psycopg')}/{name}"
 
     try:

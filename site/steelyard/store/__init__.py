@@ -43,9 +43,11 @@ from steelyard.store.models import (
 )
 from steelyard.store.progress import HELD, answered, everything, guessed, quizzes_taken
 from steelyard.store.reviews import Reviewed, given, reviewed, take_back
+from steelyard.store.upgrade import WAIT_SECONDS, exclusive, is_held
 
 __all__ = [
     "HELD",
+    "WAIT_SECONDS",
     "Answer",
     "Attempt",
     "AttemptItem",
@@ -77,9 +79,11 @@ __all__ = [
     "count_answers",
     "edition",
     "everything",
+    "exclusive",
     "forget",
     "given",
     "guessed",
+    "is_held",
     "is_known",
     "quizzes_taken",
     "reviewed",

@@ -7,6 +7,9 @@ from typing import Any
 
 import sqlalchemy as sa
 
+BUSY_MILLISECONDS = 10_000
+"""How long a statement waits for another connection to SQLite that is writing."""
+
 
 def tune(engine: sa.Engine) -> None:
     """Prepare an engine: for SQLite, write-ahead logging (readers never wait) and enforced foreign keys.
@@ -28,6 +31,11 @@ def tune(engine: sa.Engine) -> None:
     @sa.event.listens_for(engine, "connect")
     def connect(connection: Any, _record: Any) -> None:
         cursor = connection.cursor()
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=10000"):
+        for pragma in (
+            f"busy_timeout={BUSY_MILLISECONDS}",
+            "journal_mode=WAL",
+            "synchronous=FULL",
+            "foreign_keys=ON",
+        ):
             cursor.execute(f"PRAGMA {pragma}")
         cursor.close()

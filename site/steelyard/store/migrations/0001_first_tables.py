@@ -5,6 +5,8 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
+from steelyard.store.resumed import create_index, create_table
+
 revision = "0001"
 down_revision = None
 branch_labels = ("default",)
@@ -14,13 +16,13 @@ Moment = sa.DateTime(timezone=True)
 
 
 def upgrade() -> None:
-    op.create_table(
+    create_table(
         "learners",
         sa.Column("id", sa.String(length=32), nullable=False),
         sa.Column("created", Moment, nullable=False),
         sa.PrimaryKeyConstraint("id", name="pk_learners"),
     )
-    op.create_table(
+    create_table(
         "versions",
         sa.Column("digest", sa.String(length=64), nullable=False),
         sa.Column("question", sa.Text(), nullable=False),
@@ -28,8 +30,8 @@ def upgrade() -> None:
         sa.Column("created", Moment, nullable=False),
         sa.PrimaryKeyConstraint("digest", name="pk_versions"),
     )
-    op.create_index("ix_versions_question", "versions", ["question"])
-    op.create_table(
+    create_index("ix_versions_question", "versions", ["question"])
+    create_table(
         "attempts",
         sa.Column("id", sa.String(length=32), nullable=False),
         sa.Column("learner", sa.String(length=32), nullable=False),
@@ -39,8 +41,8 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["learner"], ["learners.id"], name="fk_attempts_learner", ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("id", name="pk_attempts"),
     )
-    op.create_index("ix_attempts_learner", "attempts", ["learner"])
-    op.create_table(
+    create_index("ix_attempts_learner", "attempts", ["learner"])
+    create_table(
         "items",
         sa.Column("attempt", sa.String(length=32), nullable=False),
         sa.Column("question", sa.Text(), nullable=False),
@@ -52,8 +54,8 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("attempt", "question", name="pk_items"),
         sa.UniqueConstraint("attempt", "position", name="uq_items_attempt_position"),
     )
-    op.create_index("ix_items_version", "items", ["version"])
-    op.create_table(
+    create_index("ix_items_version", "items", ["version"])
+    create_table(
         "answers",
         sa.Column("id", sa.Integer(), nullable=False),
         sa.Column("attempt", sa.String(length=32), nullable=False),
@@ -71,7 +73,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name="pk_answers"),
         sa.UniqueConstraint("attempt", "question", name="uq_answers_attempt_question"),
     )
-    op.create_table(
+    create_table(
         "guesses",
         sa.Column("id", sa.Integer(), nullable=False),
         sa.Column("attempt", sa.String(length=32), nullable=False),

@@ -5,6 +5,8 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
+from steelyard.store.resumed import add_column, create_index, create_table
+
 revision = "0002"
 down_revision = "0001"
 branch_labels = None
@@ -15,10 +17,9 @@ LEARNER = sa.String(length=32)
 
 
 def upgrade() -> None:
-    with op.batch_alter_table("attempts") as attempts:
-        attempts.add_column(sa.Column("deadline", Moment, nullable=True))
-        attempts.create_index("ix_attempts_deadline", ["deadline"])
-    op.create_table(
+    add_column("attempts", sa.Column("deadline", Moment, nullable=True))
+    create_index("ix_attempts_deadline", "attempts", ["deadline"])
+    create_table(
         "drafts",
         sa.Column("id", sa.Integer(), nullable=False),
         sa.Column("attempt", sa.String(length=32), nullable=False),
@@ -34,8 +35,8 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("id", name="pk_drafts"),
     )
-    op.create_index("ix_drafts_attempt_question", "drafts", ["attempt", "question"])
-    op.create_table(
+    create_index("ix_drafts_attempt_question", "drafts", ["attempt", "question"])
+    create_table(
         "submissions",
         sa.Column("attempt", sa.String(length=32), nullable=False),
         sa.Column("submitted", Moment, nullable=False),
@@ -45,14 +46,14 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("attempt", name="pk_submissions"),
     )
-    op.create_table(
+    create_table(
         "undos",
         sa.Column("answer", sa.Integer(), nullable=False),
         sa.Column("undone", Moment, nullable=False),
         sa.ForeignKeyConstraint(["answer"], ["answers.id"], name="fk_undos_answer", ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("answer", name="pk_undos"),
     )
-    op.create_table(
+    create_table(
         "transfers",
         sa.Column("digest", sa.String(length=64), nullable=False),
         sa.Column("learner", LEARNER, nullable=False),
@@ -62,8 +63,8 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("digest", name="pk_transfers"),
     )
-    op.create_index("ix_transfers_learner", "transfers", ["learner"])
-    op.create_table(
+    create_index("ix_transfers_learner", "transfers", ["learner"])
+    create_table(
         "remnants",
         sa.Column("version", sa.String(length=64), nullable=False),
         sa.Column("language", sa.String(length=20), nullable=False),
@@ -72,14 +73,14 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["version"], ["versions.digest"], name="fk_remnants_version"),
         sa.PrimaryKeyConstraint("version", "language", "chosen", name="pk_remnants"),
     )
-    op.create_table(
+    create_table(
         "instructors",
         sa.Column("name", sa.String(length=60), nullable=False),
         sa.Column("password", sa.String(length=200), nullable=False),
         sa.Column("created", Moment, nullable=False),
         sa.PrimaryKeyConstraint("name", name="pk_instructors"),
     )
-    op.create_table(
+    create_table(
         "logins",
         sa.Column("digest", sa.String(length=64), nullable=False),
         sa.Column("instructor", sa.String(length=60), nullable=False),
@@ -89,8 +90,8 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("digest", name="pk_logins"),
     )
-    op.create_index("ix_logins_instructor", "logins", ["instructor"])
-    op.create_table(
+    create_index("ix_logins_instructor", "logins", ["instructor"])
+    create_table(
         "failed_logins",
         sa.Column("id", sa.Integer(), nullable=False),
         sa.Column("account", sa.String(length=60), nullable=False),
@@ -98,8 +99,8 @@ def upgrade() -> None:
         sa.Column("failed", Moment, nullable=False),
         sa.PrimaryKeyConstraint("id", name="pk_failed_logins"),
     )
-    op.create_index("ix_failed_logins_account_failed", "failed_logins", ["account", "failed"])
-    op.create_table(
+    create_index("ix_failed_logins_account_failed", "failed_logins", ["account", "failed"])
+    create_table(
         "classes",
         sa.Column("code", sa.String(length=20), nullable=False),
         sa.Column("name", sa.String(length=100), nullable=False),
@@ -110,8 +111,8 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("code", name="pk_classes"),
     )
-    op.create_index("ix_classes_instructor", "classes", ["instructor"])
-    op.create_table(
+    create_index("ix_classes_instructor", "classes", ["instructor"])
+    create_table(
         "members",
         sa.Column("class_code", sa.String(length=20), nullable=False),
         sa.Column("learner", LEARNER, nullable=False),
@@ -125,7 +126,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("class_code", "learner", name="pk_members"),
         sa.UniqueConstraint("class_code", "pseudonym", name="uq_members_class_code_pseudonym"),
     )
-    op.create_index("ix_members_learner", "members", ["learner"])
+    create_index("ix_members_learner", "members", ["learner"])
 
 
 def downgrade() -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
+from steelyard.store.resumed import add_column
+
 revision = "0003"
 down_revision = "0002"
 branch_labels = None
@@ -12,9 +14,8 @@ depends_on = None
 
 
 def upgrade() -> None:
-    with op.batch_alter_table("drafts") as drafts:
-        drafts.add_column(sa.Column("tab", sa.String(length=16), nullable=True))
-        drafts.add_column(sa.Column("nth", sa.Integer(), nullable=True))
+    add_column("drafts", sa.Column("tab", sa.String(length=16), nullable=True))
+    add_column("drafts", sa.Column("nth", sa.Integer(), nullable=True))
 
 
 def downgrade() -> None:

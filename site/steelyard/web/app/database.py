@@ -4,23 +4,69 @@ from __future__ import annotations
 
 import inspect
 import logging
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import click
+from alembic.script import Script
 from flask import Flask
 from flask_alembic import Alembic
 from flask_sqlalchemy_lite import SQLAlchemy
+from sqlalchemy.exc import OperationalError
 
 from steelyard import store
 from steelyard.settings import Settings
 
+
+class UpgradeError(click.ClickException):
+    """A database whose tables this code cannot bring up to date; the text says why and what to do."""
+
+
+class Migrations(Alembic):
+    """Flask-Alembic, with each upgrade and downgrade whole or not at all, and one process at a time."""
+
+    def current(self) -> tuple[Script, ...]:
+        """Return the revision of the database, if it has one. Raises UpgradeError for an unknown one."""
+        known = {script.revision for script in self.script_directory.walk_revisions()}
+        heads = self.migration_context.get_current_heads()
+        if unknown := sorted(set(heads) - known):
+            raise UpgradeError(
+                f"the database is of revision {unknown[0]}, and this version of Steelyard knows revisions up "
+                f"to {max(known)}: a newer version has upgraded it. Run that version or a later one, or "
+                "restore a backup from before the upgrade. Nothing was changed."
+            )
+        found: tuple[Script, ...] = super().current()
+        return found
+
+    def run_migrations(self, fn: Callable[..., Any], **kwargs: Any) -> None:
+        """Run the steps that `fn` names in one transaction. Raises UpgradeError."""
+        connection = self.migration_context.connection
+        assert connection is not None  # there is none in a context that writes SQL to a file
+        try:
+            with store.exclusive(connection):
+                self.current()
+                super().run_migrations(fn, **kwargs)
+        except OperationalError as error:
+            if not store.is_held(error):
+                raise
+            raise UpgradeError(
+                f"something else has held the database for {store.WAIT_SECONDS} seconds: another upgrade, or "
+                "a program that writes to it. Wait for its end, or stop it, and start again. Nothing was "
+                "changed."
+            ) from None
+
+
 db = SQLAlchemy(session_options={"expire_on_commit": False})
-alembic = Alembic(run_mkdir=False, command_name="db", metadatas=store.Base.metadata)
+alembic = Migrations(run_mkdir=False, command_name="db", metadatas=store.Base.metadata)
 
 
 def init_app(app: Flask, settings: Settings) -> None:
     """Connect the application to the settings' database; nothing is opened yet."""
     app.config["SQLALCHEMY_ENGINES"] = {"default": settings.database_url}
     app.config["ALEMBIC"] = {"script_location": str(Path(store.__file__).parent / "migrations")}
+    # Alembic believes that SQLite's transactions do not hold changes of tables; see store.exclusive.
+    app.config["ALEMBIC_CONTEXT"] = {"transactional_ddl": True}
     db.init_app(app)
     # No engine here is asynchronous; closing their sessions would start an event loop after each request.
     app.teardown_appcontext_funcs = [
@@ -32,7 +78,11 @@ def init_app(app: Flask, settings: Settings) -> None:
 
 
 def migrate(app: Flask) -> None:
-    """Bring the database's tables up to date. Raises SQLAlchemyError when the database does not answer."""
+    """Bring the database's tables up to date. Of several processes at once one does so, and the others wait.
+
+    Raises UpgradeError, and SQLAlchemyError when the database does not answer.
+    """
     logging.getLogger("alembic").setLevel(logging.WARNING)
     with app.app_context():
-        alembic.upgrade()
+        if alembic.needs_upgrade():  # else there is nothing to wait for
+            alembic.upgrade()
