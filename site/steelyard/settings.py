@@ -23,6 +23,9 @@ STEELYARD_EDIT_URL               link to a line of a question's file;    none: t
                                  `{path}` and `{line}` are filled in
 STEELYARD_REPORT_URL             link by which a problem of a question   none
                                  is reported, filled in likewise
+STEELYARD_TIMEZONE               the zone in which times are shown, an   none: an exam's as its file has
+                                 IANA name such as Asia/Tokyo, until a   them, all others in UTC
+                                 browser says in which zone it is
 ================================ ======================================= ====================================
 
 A public site runs `steelyard serve --public` once, which checks the settings and brings the database up to
@@ -45,6 +48,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
+from zoneinfo import ZoneInfo
 
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
@@ -77,6 +81,7 @@ class Settings:
     proxies: int = 0
     edit_url: str | None = None
     report_url: str | None = None
+    timezone: ZoneInfo | None = None
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] = os.environ) -> Self:
@@ -126,6 +131,7 @@ class Settings:
             proxies=number("PROXIES"),
             edit_url=text("EDIT_URL"),
             report_url=text("REPORT_URL"),
+            timezone=_timezone(text("TIMEZONE")),
         )
 
     def checked(self) -> Self:
@@ -159,6 +165,16 @@ class Settings:
         except FileExistsError:
             pass
         return replace(self, secret_key=path.read_text(encoding="ascii").strip())
+
+
+def _timezone(name: str | None) -> ZoneInfo | None:
+    """Return the zone of an IANA name. Raises SettingsError."""
+    try:
+        return ZoneInfo(name) if name else None
+    except (KeyError, ValueError, OSError):  # not known; not a name; the name of a folder of names
+        raise SettingsError(
+            f"{PREFIX}TIMEZONE is {name!r}; it can be a name of the IANA time zones, such as Asia/Tokyo"
+        ) from None
 
 
 def _database_url(given: str) -> str:

@@ -151,10 +151,14 @@ def test_its_pictures_are_sent_as_far_as_its_questions_are_told(app, learner, cl
 @pytest.mark.parametrize(
     ("moment", "starts", "words"),
     [
-        (OPENS - timedelta(seconds=1), False, "can be started from 2027-01-15 09:00 UTC+09:00"),
+        (
+            OPENS - timedelta(seconds=1),
+            False,
+            "can be started from January 15, 2027, 9:00 AM (GMT+09:00)",
+        ),
         (OPENS, True, None),
         (CLOSES - timedelta(seconds=1), True, None),
-        (CLOSES, False, "closed at 2027-01-15 10:30 UTC+09:00"),
+        (CLOSES, False, "closed on January 15, 2027, 10:30 AM (GMT+09:00)"),
     ],
 )
 def test_it_is_started_between_its_moments_only(app, learner, clock, moment, starts, words):
@@ -245,7 +249,7 @@ def test_nothing_of_the_result_is_told_before_it_has_closed(app, learner, clock)
     ]
 
     assert [page.path for page in pages[:2]] == [f"/attempts/{attempt}"] * 2
-    assert "once the exam has closed for all, at 2027-01-15 10:30 UTC+09:00" in pages[0].text
+    assert "once the exam has closed for all, on January 15, 2027, 10:30 AM (GMT+09:00)" in pages[0].text
     assert "3 of 3 questions are answered" in pages[0].text
     for page in pages:
         for word in ("Feedback", "3 of 3.", "last result", "Right", "By technique"):

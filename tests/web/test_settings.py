@@ -5,6 +5,7 @@ from __future__ import annotations
 import stat
 from dataclasses import fields
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -53,6 +54,7 @@ def test_every_variable_is_read():
             "STEELYARD_PROXIES": "1",
             "STEELYARD_EDIT_URL": "https://a.example/{path}",
             "STEELYARD_REPORT_URL": "https://a.example/new",
+            "STEELYARD_TIMEZONE": "Asia/Tokyo",
         }
     )
 
@@ -70,6 +72,7 @@ def test_every_variable_is_read():
         proxies=1,
         edit_url="https://a.example/{path}",
         report_url="https://a.example/new",
+        timezone=ZoneInfo("Asia/Tokyo"),
     )
 
 
@@ -86,6 +89,15 @@ def test_every_variable_is_read():
 def test_what_cannot_be_read_is_named(variables, words):
     with pytest.raises(SettingsError, match=words):
         Settings.from_environment({**DATA, **variables})
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["Tokyo", "UTC+9", "+09:00", "Europe", "../../etc/passwd", "/etc/localtime", "日本", "A" * 5000, "A\0"],
+)
+def test_a_time_zone_that_is_none_is_refused_in_one_line(name):
+    with pytest.raises(SettingsError, match=r"^STEELYARD_TIMEZONE is .*Asia/Tokyo$"):
+        Settings.from_environment({**DATA, "STEELYARD_TIMEZONE": name})
 
 
 @pytest.mark.parametrize("scheme", ["postgres", "postgresql"])

@@ -7,10 +7,14 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+from babel.dates import format_date, format_time, get_timezone_name
 from babel.numbers import format_decimal, format_percent
-from flask import Flask
-from flask_babel import format_date, get_locale
+from flask import Flask, g
+from flask_babel import get_locale
+from flask_babel import gettext as _
+from markupsafe import Markup
 
+from steelyard.web.app.state import state
 from steelyard.web.text import numbers, vocabulary
 
 
@@ -19,13 +23,13 @@ def init_app(app: Flask) -> None:
     app.jinja_env.globals.update(numbers=numbers, vocabulary=vocabulary)
     app.jinja_env.filters.update(
         day=day,
+        moment=moment,
         percent=numbers.percent,
         points=points,
         points_exact=points_exact,
         two_decimals=two_decimals,
         universal=universal,
         whole_percent=whole_percent,
-        zoned=zoned,
     )
 
 
@@ -49,18 +53,36 @@ def whole_percent(fraction: float) -> str:
     return format_percent(fraction, format="#,##0%", locale=get_locale())
 
 
-def day(moment: datetime) -> str:
-    """Return a date in the language of the page."""
-    return format_date(moment, "long")
+def day(value: datetime) -> Markup:
+    """Return the day of a moment, as `<time>`."""
+    return _time(value, "day", format_date(_local(value), "long", locale=get_locale()))
 
 
-def universal(moment: datetime) -> str:
+def moment(value: datetime) -> Markup:
+    """Return a moment with its time zone in words, as `<time>`."""
+    local, locale = _local(value), get_locale()
+    words = _(
+        "%(day)s, %(time)s (%(zone)s)",
+        day=format_date(local, "long", locale=locale),
+        time=format_time(local, "short", locale=locale),
+        zone=get_timezone_name(local, locale=locale),
+    )
+    return _time(value, "moment", words)
+
+
+def universal(value: datetime) -> str:
     """Return a moment in the time zone that needs no place, and say so."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC")
+    return value.astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC")
 
 
-def zoned(moment: datetime) -> str:
-    """Return a moment in the time zone that its author wrote, and say which."""
-    text = moment.isoformat(timespec="minutes")
-    zone = text[16:].removeprefix("+00:00")
-    return f"{text[:10]} {text[11:16]} UTC{zone}"
+def _local(value: datetime) -> datetime:
+    """Return a moment in the site's time zone; without one as it is: as its author wrote it, or in UTC."""
+    zone = state().settings.timezone
+    return value.astimezone(zone) if zone else value
+
+
+def _time(value: datetime, shows: str, words: str) -> Markup:
+    """Return what moments.js shows in the time zone of the browser; base.html asks for that script."""
+    g.shows_moments = True
+    attributes = Markup('datetime="{}" data-shows="{}"').format(value.astimezone(UTC).isoformat(), shows)
+    return Markup("<time {}>{}</time>").format(attributes, words)
