@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).parent
-SCRIPTS = ("pages.py", "plan.py", "check.py", "ledger.py", "bf16.py", "predict.py")
+SCRIPTS = ("pages.py", "visit.py", "plan.py", "check.py", "ledger.py", "bf16.py", "predict.py")
 
 
 def main() -> int:

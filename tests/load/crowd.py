@@ -13,6 +13,20 @@ from load.server import Server
 from load.visitor import RefusedError, Visitor
 
 ANSWER_SECONDS = 60
+LANGUAGES = ("en", "ja")
+"""What the learners' browsers ask for, in turn."""
+
+
+def browser(address: str, connector: aiohttp.TCPConnector, number: int) -> aiohttp.ClientSession:
+    """Return the browser of the `number`th learner, with cookies of its own."""
+    return aiohttp.ClientSession(
+        address,
+        connector=connector,
+        connector_owner=False,
+        cookie_jar=aiohttp.CookieJar(unsafe=True),  # the site has a number for a name
+        headers={"Accept-Language": LANGUAGES[number % len(LANGUAGES)]},
+        timeout=aiohttp.ClientTimeout(total=ANSWER_SECONDS),
+    )
 
 
 async def crowd(
@@ -32,16 +46,7 @@ async def crowd(
         stack.push_async_callback(connector.close)
 
         async def live(number: int) -> None:
-            session = await stack.enter_async_context(
-                aiohttp.ClientSession(
-                    server.address,
-                    connector=connector,
-                    connector_owner=False,
-                    cookie_jar=aiohttp.CookieJar(unsafe=True),  # the site has a number for a name
-                    headers={"Accept-Language": ("en", "ja")[number % 2]},
-                    timeout=aiohttp.ClientTimeout(total=ANSWER_SECONDS),
-                )
-            )
+            session = await stack.enter_async_context(browser(server.address, connector, number))
             visitor = Visitor(session, journal, seed=number, think=think, stubborn=stubborn)
             try:
                 await life(visitor, number)

@@ -78,10 +78,7 @@ async def take_quizzes(
 
     async def life(visitor: Visitor, number: int) -> None:
         await asyncio.sleep(arrive * number / learners)
-        await visitor.arrive()
-        await visitor.join(code)
-        slug = quizzes[number % len(quizzes)]
-        await (visitor.sit_exam(slug) if number % 4 == 3 else visitor.practise(slug))
+        await visitor.visit(number, code, quizzes)
 
     await server.start()
     begun = time.perf_counter()

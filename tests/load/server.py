@@ -16,6 +16,8 @@ import aiohttp
 from postgresql import free_port
 
 START_SECONDS = 600.0  # of a machine that does much else
+HOST = "127.0.0.1"
+SECRET = "a secret for load tests only"
 
 
 class Server:
@@ -27,11 +29,11 @@ class Server:
     def __init__(self, folder: Path, database_url: str) -> None:
         self.log = folder / "gunicorn.log"
         self.port = free_port()
-        self.address = f"http://127.0.0.1:{self.port}"
+        self.address = f"http://{HOST}:{self.port}"
         self._environment = {
             **os.environ,
-            "STEELYARD_SECRET_KEY": "a secret for load tests only",
-            "STEELYARD_TRUSTED_HOSTS": "127.0.0.1",
+            "STEELYARD_SECRET_KEY": SECRET,
+            "STEELYARD_TRUSTED_HOSTS": HOST,
             "STEELYARD_HTTPS": "0",
             "STEELYARD_DATA": str(folder / "data"),
             "STEELYARD_DATABASE_URL": database_url,
@@ -46,8 +48,14 @@ class Server:
         done = subprocess.run(command, env=self._environment, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
         words = shlex.split(done.stdout.strip().splitlines()[-1])
-        words[words.index("--bind") + 1] = f"127.0.0.1:{self.port}"
+        words[words.index("--bind") + 1] = f"{HOST}:{self.port}"
         return ["env", *words]
+
+    @property
+    def pid(self) -> int:
+        """The process that started the others. Only of a site that runs."""
+        assert self._process is not None
+        return self._process.pid
 
     async def start(self) -> None:
         """Start the site and wait until it answers. Raises RuntimeError with its log when it does not."""

@@ -7,7 +7,7 @@ import html
 import random
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 
@@ -71,6 +71,7 @@ class Visitor:
 
     `think` is the mean time before an answer in seconds. A `stubborn` one sends a request again until the site
     answers it, for a site that is killed under way; for any other a request without an answer is an error.
+    `clock` gives the seconds by which requests are timed.
     """
 
     def __init__(
@@ -81,12 +82,24 @@ class Visitor:
         seed: int,
         think: float,
         stubborn: bool = False,
+        clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         self._session = session
         self._journal = journal
+        self._clock = clock
         self._draw = random.Random(seed)
         self._think = think
         self._stubborn = stubborn
+
+    async def visit(self, number: int, code: str, quizzes: Sequence[str]) -> None:
+        """Come, join the class, and take a quiz: the `number`th visit of the mix.
+
+        The quizzes are taken in turn, and three out of four learners practise; the fourth sits an exam.
+        """
+        await self.arrive()
+        await self.join(code)
+        slug = quizzes[number % len(quizzes)]
+        await (self.sit_exam(slug) if number % 4 == 3 else self.practise(slug))
 
     async def arrive(self) -> None:
         """Open the start page and what it links, as a browser does that was never here."""
@@ -193,7 +206,7 @@ class Visitor:
     ) -> Answer:
         """Send a request and return its answer. Raises RefusedError for one that is not among the expected."""
         for _ in range(PATIENCE):
-            begun = time.perf_counter()
+            begun = self._clock()
             try:
                 async with send() as response:
                     answer = Answer(
@@ -206,7 +219,7 @@ class Visitor:
                     self._journal.broken_off += 1
                 await asyncio.sleep(RETRY_SECONDS)
                 continue
-            self._journal.milliseconds[route].append(1000 * (time.perf_counter() - begun))
+            self._journal.milliseconds[route].append(1000 * (self._clock() - begun))
             if answer.status in expected:
                 return answer
             raise RefusedError(f"{route}: status {answer.status}")
