@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from steelyard.bank.model import Edition
 from steelyard.store.exams import latest_draft
 from steelyard.store.models import Answer, Attempt, Draft, Guess, Item, Learner, Submission, Version
-from steelyard.store.writing import add
+from steelyard.store.writing import add, add_all
 
 
 @dataclass(frozen=True)
@@ -125,26 +125,43 @@ def start(
     begun = {"learner": learner, "quiz": quiz, "mode": mode, "started": now, "deadline": deadline}
     if not add(session, Attempt, id=attempt, **begun):
         return
-    for position, item in enumerate(items):
-        digest = item.edition.digest
-        content = item.edition.to_json()
-        add(session, Version, digest=digest, question=item.question, content=content, created=now)
-        add(
-            session,
-            Item,
-            attempt=attempt,
-            question=item.question,
-            position=position,
-            version=digest,
-            letters=item.letters,
-        )
+    digests = [item.edition.digest for item in items]
+    stored = set(session.connection().scalars(_VERSIONS, {"digests": digests}))
+    new = [item for item in items if item.edition.digest not in stored]
+    add_all(
+        session,
+        Version,
+        [
+            {
+                "digest": item.edition.digest,
+                "question": item.question,
+                "content": item.edition.to_json(),
+                "created": now,
+            }
+            for item in new
+        ],
+    )
+    add_all(
+        session,
+        Item,
+        [
+            {
+                "attempt": attempt,
+                "question": item.question,
+                "position": position,
+                "version": item.edition.digest,
+                "letters": item.letters,
+            }
+            for position, item in enumerate(items)
+        ],
+    )
 
 
 def attempt_view(session: Session, attempt: str, learner: str) -> AttemptView | None:
     """Return this learner's attempt, by one statement; None when there is none, or it is somebody else's."""
     if not _ID.fullmatch(attempt):  # PostgreSQL takes no NUL in a text, not even to look for it
         return None
-    rows = session.execute(_ATTEMPT, {"attempt": attempt, "learner": learner}).all()
+    rows = session.connection().execute(_ATTEMPT, {"attempt": attempt, "learner": learner}).all()
     if not rows:
         return None
     first = rows[0]
@@ -209,7 +226,8 @@ def edition(session: Session, digest: str) -> Edition:
 
 def attempt_summaries(session: Session, learner: str) -> list[AttemptSummary]:
     """Return this learner's attempts at quizzes, the latest first, by one statement."""
-    return [AttemptSummary(**row._mapping) for row in session.execute(_SUMMARIES, {"learner": learner})]
+    rows = session.connection().execute(_SUMMARIES, {"learner": learner})
+    return [AttemptSummary(**row._mapping) for row in rows]
 
 
 def scores(session: Session, learner: str, questions: Collection[str]) -> dict[str, list[tuple[str, float]]]:
@@ -227,6 +245,8 @@ def scores(session: Session, learner: str, questions: Collection[str]) -> dict[s
 
 
 _ID = re.compile("[0-9a-f]{32}")
+
+_VERSIONS = sa.select(Version.digest).where(Version.digest.in_(sa.bindparam("digests", expanding=True)))
 
 _ATTEMPT = (
     sa.select(

@@ -6,7 +6,6 @@ import secrets
 import unicodedata
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
@@ -70,13 +69,13 @@ def create_class(session: Session, *, name: str, instructor: str, now: datetime)
 
 def group(session: Session, code: str) -> ClassInfo | None:
     """Return the class with this code, as it is stored; None without one."""
-    row = session.execute(_groups().where(Class.code == code)).one_or_none()
+    row = session.connection().execute(_GROUP, {"code": code}).one_or_none()
     return ClassInfo(**row._mapping) if row else None
 
 
 def groups_of(session: Session, instructor: str) -> list[ClassInfo]:
     """Return an instructor's classes, the latest first."""
-    statement = _groups().where(Class.instructor == instructor)
+    statement = _GROUPS.where(Class.instructor == instructor)
     rows = session.execute(statement.order_by(Class.created.desc(), Class.code))
     return [ClassInfo(**row._mapping) for row in rows]
 
@@ -92,9 +91,8 @@ def fellows(session: Session, code: str) -> list[ClassMember]:
 
 def pseudonym_of(session: Session, code: str, learner: str) -> str | None:
     """Return what a learner is called in a class; None when they are not in it."""
-    return session.scalar(
-        sa.select(Member.pseudonym).where(Member.class_code == code, Member.learner == learner)
-    )
+    found: str | None = session.connection().scalar(_PSEUDONYM, {"code": code, "learner": learner})
+    return found
 
 
 def join(session: Session, *, code: str, learner: str, pseudonym: str, now: datetime) -> bool:
@@ -102,9 +100,9 @@ def join(session: Session, *, code: str, learner: str, pseudonym: str, now: date
 
     Who is in the class already stays so, under the pseudonym they have.
     """
-    taken = {fellow.pseudonym.casefold() for fellow in fellows(session, code)}
     if pseudonym_of(session, code, learner) is not None:
         return True
+    taken = {name.casefold() for name in session.connection().scalars(_PSEUDONYMS, {"code": code})}
     if pseudonym.casefold() in taken:
         return False
     add(session, Learner, id=learner, created=now)
@@ -154,15 +152,17 @@ def remove_class(session: Session, code: str) -> None:
 _BLIND = {"synchronize_session": False}
 
 
-def _groups() -> Any:
-    return (
-        sa.select(
-            Class.code,
-            Class.name,
-            Class.instructor,
-            Class.created,
-            sa.func.count(Member.learner).label("members"),
-        )
-        .outerjoin(Member, Member.class_code == Class.code)
-        .group_by(Class.code)
+_GROUPS = (
+    sa.select(
+        Class.code,
+        Class.name,
+        Class.instructor,
+        Class.created,
+        sa.func.count(Member.learner).label("members"),
     )
+    .outerjoin(Member, Member.class_code == Class.code)
+    .group_by(Class.code)
+)
+_GROUP = _GROUPS.where(Class.code == sa.bindparam("code"))
+_PSEUDONYMS = sa.select(Member.pseudonym).where(Member.class_code == sa.bindparam("code"))
+_PSEUDONYM = _PSEUDONYMS.where(Member.learner == sa.bindparam("learner"))

@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 
 from steelyard.bank.model import Edition
 from steelyard.store.models import Answer, Attempt, Draft, Item, Member, Moment, Submission, Version
-from steelyard.store.writing import add, insert
+from steelyard.store.writing import add, add_all
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,10 @@ def latest_draft(column: Any) -> sa.ScalarSelect[Any]:
 
 def extra_percent(session: Session, learner: str) -> int:
     """Return the greatest extra time that a class grants this learner, in per cent of a time limit."""
-    return session.scalar(sa.select(sa.func.max(Member.extra_percent)).where(Member.learner == learner)) or 0
+    return session.connection().scalar(_EXTRA, {"learner": learner}) or 0
+
+
+_EXTRA = sa.select(sa.func.max(Member.extra_percent)).where(Member.learner == sa.bindparam("learner"))
 
 
 def save_draft(
@@ -66,33 +69,48 @@ def save_draft(
     of its page has overtaken adds nothing, and counts as saved: a request may be handled long after the
     browser gave it up and sent what followed.
     """
-    session.execute(sa.select(Attempt.id).where(Attempt.id == attempt).with_for_update())
+    connection = session.connection()
+    item = {"attempt": attempt, "question": question}
+    connection.execute(_LOCK, {"attempt": attempt})
     # Statements of their own: on PostgreSQL they see what was committed while the first waited.
-    if order and session.scalar(sa.select(_later(attempt, question, *order))):
+    if order and connection.scalar(_LATER, {**item, "tab": order[0], "nth": order[1]}):
         return True
     tab, nth = order or (None, None)
-    item = sa.select(
-        Item.attempt,
-        Item.question,
-        sa.literal(chosen, sa.String),
-        sa.literal(language, sa.String),
-        sa.literal(now, Moment),
-        sa.literal(tab, sa.String),
-        sa.literal(nth, sa.Integer),
-    ).where(
-        Item.attempt == attempt,
-        Item.question == question,
-        ~sa.exists().where(Submission.attempt == attempt),
-    )
-    columns = ["attempt", "question", "chosen", "language", "saved", "tab", "nth"]
-    added = session.execute(sa.insert(Draft).from_select(columns, item).returning(Draft.id))
-    return added.first() is not None
+    values = {**item, "chosen": chosen, "language": language, "saved": now, "tab": tab, "nth": nth}
+    return connection.execute(_DRAFT, values).first() is not None
 
 
-def _later(attempt: str, question: str, tab: str, nth: int) -> sa.Exists:
-    return sa.exists().where(
-        Draft.attempt == attempt, Draft.question == question, Draft.tab == tab, Draft.nth > nth
+_LOCK = sa.select(Attempt.id).where(Attempt.id == sa.bindparam("attempt")).with_for_update()
+
+_LATER = sa.select(
+    sa.exists().where(
+        Draft.attempt == sa.bindparam("attempt"),
+        Draft.question == sa.bindparam("question"),
+        Draft.tab == sa.bindparam("tab"),
+        Draft.nth > sa.bindparam("nth"),
     )
+)
+
+_DRAFT = (
+    sa.insert(Draft)
+    .from_select(
+        ["attempt", "question", "chosen", "language", "saved", "tab", "nth"],
+        sa.select(
+            Item.attempt,
+            Item.question,
+            sa.bindparam("chosen", type_=sa.String),
+            sa.bindparam("language", type_=sa.String),
+            sa.bindparam("saved", type_=Moment),
+            sa.bindparam("tab", type_=sa.String),
+            sa.bindparam("nth", type_=sa.Integer),
+        ).where(
+            Item.attempt == sa.bindparam("attempt"),
+            Item.question == sa.bindparam("question"),
+            ~sa.exists().where(Submission.attempt == sa.bindparam("attempt")),
+        ),
+    )
+    .returning(Draft.id)
+)
 
 
 def lock(session: Session, attempt: str, learner: str) -> datetime | None:
@@ -137,23 +155,25 @@ def submit(session: Session, attempt: str, *, by: str, moment: datetime) -> bool
 
 def drafted(session: Session, attempt: str) -> list[Drafted]:
     """Return the items of an exam in order, each with its latest draft."""
-    statement = (
-        sa.select(
-            Item.question,
-            Item.version,
-            latest_draft(Draft.chosen).label("chosen"),
-            latest_draft(Draft.language).label("language"),
-        )
-        .where(Item.attempt == attempt)
-        .order_by(Item.position)
+    rows = session.connection().execute(_DRAFTED, {"attempt": attempt})
+    return [Drafted(**row._mapping) for row in rows]
+
+
+_DRAFTED = (
+    sa.select(
+        Item.question,
+        Item.version,
+        latest_draft(Draft.chosen).label("chosen"),
+        latest_draft(Draft.language).label("language"),
     )
-    return [Drafted(**row._mapping) for row in session.execute(statement)]
+    .where(Item.attempt == sa.bindparam("attempt"))
+    .order_by(Item.position)
+)
 
 
 def append_answers(session: Session, answers: Sequence[dict[str, Any]]) -> None:
     """Append the answers of an exam at once."""
-    if answers:
-        session.execute(insert(session, Answer).on_conflict_do_nothing(), answers)
+    add_all(session, Answer, answers)
 
 
 def editions(session: Session, digests: Iterable[str]) -> dict[str, Edition]:

@@ -13,7 +13,10 @@ from steelyard.store.writing import insert
 
 def is_known(session: Session, learner: str) -> bool:
     """Return whether anything was ever written for this learner, and they have not left since."""
-    return session.scalar(sa.select(Learner.id).where(Learner.id == learner)) is not None
+    return session.connection().scalar(_KNOWN, {"learner": learner}) is not None
+
+
+_KNOWN = sa.select(Learner.id).where(Learner.id == sa.bindparam("learner"))
 
 
 def count_answers(session: Session, learner: str) -> int:

@@ -25,7 +25,7 @@ class Reviewed:
 
 def given(session: Session, learner: str) -> list[GivenAnswer]:
     """Return this learner's answers that were not taken back, in the order of giving, by one statement."""
-    rows = session.execute(_GIVEN, {"learner": learner})
+    rows = session.connection().execute(_GIVEN, {"learner": learner})
     return [GivenAnswer(row.question, row.score >= 1, row.answered) for row in rows]
 
 
