@@ -9,12 +9,12 @@ from flask import get_template_attribute
 from flask_babel import force_locale
 
 from memlab.results.record import Record
-from pages.world import visible
+from pages.world import World, visible
 from records import make_record
 from steelyard.claims import Claim, Test, Verdict
 from steelyard.evidence import Judgement, Reason, Records, judge
 from steelyard.evidence.reasons import ENGLISH
-from steelyard.web.evidence.cards import weighed_claims
+from steelyard.web.evidence.cards import evidence_cards, weighed_claims
 from steelyard.web.text.technique_texts import title, within_a_sentence
 from steelyard.web.text.vocabulary import reason_words
 
@@ -54,6 +54,25 @@ def test_a_card_has_claim_verdict_number_unit_spread_and_question() -> None:
     assert "36.0% less peak memory" in words
     assert "35.0% less to 37.0% less over 3 runs" in words
     assert "Is the saving at least 90.0%? No." in words
+
+
+def test_a_card_is_drawn_once_for_each_language_place_and_wording(world: World) -> None:
+    app = world.app()
+    judgement = judge(claim(SAVING), records())
+
+    def drawn(lang: str = "en", prefix: str = "", root: str = "") -> str:
+        with app.test_request_context(f"/?lang={lang}", environ_overrides={"SCRIPT_NAME": root}):
+            return evidence_cards([judgement], prefix)[0]
+
+    first = drawn()
+    assert drawn() is first
+    assert drawn("ja") != first
+    assert 'id="q1-claim-a-claim"' in drawn(prefix="q1-")
+    assert 'href="/quiz/runs/x/lora-0"' in drawn(root="/quiz")
+    assert drawn() is first
+
+    world.write("pages/lora.en.md", "# Low rank\n\nTwo thin matrices.\n")
+    assert "Low rank against baseline" in visible(drawn())
 
 
 def test_the_baselines_precision_stands_beside_the_percentage() -> None:

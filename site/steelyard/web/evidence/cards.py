@@ -1,4 +1,4 @@
-"""What an evidence card says about one finding, in words and numbers ready for the page."""
+"""Evidence cards: what each says about one finding, in words and numbers, and the card as HTML."""
 
 from __future__ import annotations
 
@@ -6,13 +6,17 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 
+from flask import get_template_attribute, request
 from flask_babel import gettext as _
+from markupsafe import Markup
 
 from memlab.results.record import Setup
 from steelyard.claims import Test
 from steelyard.evidence import Difference, Finding, Judgement
+from steelyard.remember import remembered
+from steelyard.web.app.languages import language
 from steelyard.web.text import numbers
-from steelyard.web.text.technique_texts import title, within_a_sentence
+from steelyard.web.text.technique_texts import stamp, title, within_a_sentence
 from steelyard.web.text.vocabulary import (
     change_words,
     formatter,
@@ -56,6 +60,26 @@ class WeighedClaim:
 
     judgement: Judgement
     cards: tuple[tuple[Finding, Card], ...]
+
+
+def evidence_cards(judgements: Iterable[Judgement], prefix: str = "") -> tuple[Markup, ...]:
+    """Return the evidence cards of these judgements as HTML; `prefix` stands before their ids.
+
+    Each is drawn once per language and then kept with its judgement: until question or records change, or a
+    technique's text, whose title a card names.
+    """
+    here = language(), request.script_root, stamp()
+    return tuple(_drawn(judgement, prefix, *here) for judgement in judgements)
+
+
+KEPT = 8
+"""Drawn cards kept for each judgement: in every language alone and in a result, and what is out of date."""
+
+
+@remembered(KEPT)
+def _drawn(judgement: Judgement, prefix: str, *_here: object) -> Markup:
+    draw = get_template_attribute("_evidence.html", "evidence_card")
+    return Markup(draw(*weighed_claims([judgement]), prefix))  # noqa: S704 (a template's own output)
 
 
 def weighed_claims(judgements: Iterable[Judgement]) -> tuple[WeighedClaim, ...]:

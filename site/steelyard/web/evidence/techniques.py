@@ -18,7 +18,7 @@ from steelyard.evidence import Judgement
 from steelyard.evidence.workloads import workloads_of
 from steelyard.web.app.languages import language
 from steelyard.web.app.state import judgements, state
-from steelyard.web.evidence.cards import weighed_claims
+from steelyard.web.evidence.cards import evidence_cards
 from steelyard.web.evidence.labels import arm_words
 from steelyard.web.evidence.side_by_side import ComparisonTable, comparison_tables, furthest
 from steelyard.web.evidence.source_diff import SourceLine, changes, listing
@@ -80,7 +80,7 @@ def show(name: str) -> str:
         fruitless=_fruitless(name),
         listing=listing(source),
         changes=_changes(name, source),
-        claims=weighed_claims(claims.values()),
+        claims=evidence_cards(claims.values()),
         costs=_costs(name),
         panel=current_app.extensions[RUN_PANEL](name) if RUN_PANEL in current_app.extensions else None,
         questions=_questions(name, state().bank),

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from flask import Blueprint, abort, redirect, render_template, url_for
+from markupsafe import Markup
 
 from steelyard import store
 from steelyard.bank.model import Regrade
@@ -19,7 +20,7 @@ from steelyard.web.app.identity import learner_id
 from steelyard.web.app.languages import language
 from steelyard.web.app.security import submissions
 from steelyard.web.app.state import state
-from steelyard.web.evidence.cards import WeighedClaim, weighed_claims
+from steelyard.web.evidence.cards import evidence_cards
 from steelyard.web.quiz import exams
 from steelyard.web.quiz.quizzes import planned
 from steelyard.web.quiz.rendered import RenderedQuestion, pinned_edition, rendered
@@ -36,10 +37,9 @@ class ResultLine:
     rendered: RenderedQuestion
     regrade: Regrade | None
 
-    @property
-    def evidence(self) -> tuple[WeighedClaim, ...]:
-        """What was weighed for the claims of the question."""
-        return weighed_claims(self.rendered.judgements.values())
+    def evidence(self, prefix: str) -> tuple[Markup, ...]:
+        """Return the evidence cards of the question; `prefix` stands before their ids."""
+        return evidence_cards(self.rendered.judgements.values(), prefix)
 
     @property
     def counts(self) -> float | None:

@@ -16,7 +16,7 @@ from steelyard.web.app.database import db
 from steelyard.web.app.identity import TURN, learner_id
 from steelyard.web.app.languages import language
 from steelyard.web.app.state import state
-from steelyard.web.evidence.cards import weighed_claims
+from steelyard.web.evidence.cards import evidence_cards
 from steelyard.web.quiz.order import shuffled
 from steelyard.web.quiz.rendered import RenderedQuestion, pinned_edition, rendered
 from steelyard.web.text.scale import scale_low
@@ -102,7 +102,7 @@ def told_page(opened: OpenQuestion) -> str:
         found=len(chosen & opened.question.key),
         wrong=len(chosen - opened.question.key),
         low=scale_low(value for value in (item.guess, item.measured) if value is not None),
-        evidence=weighed_claims(opened.rendered.judgements.values()),
+        evidence=evidence_cards(opened.rendered.judgements.values()),
         file_links=file_links(opened.question),
         next=attempt.after(opened.question.id) if attempt.mode == "exam" else attempt.next,
         review=store.reviewed(db.session, attempt.id, learner_id()) if attempt.mode == "review" else None,

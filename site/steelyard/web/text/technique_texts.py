@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+
+from flask import g
 
 from memlab.results.techniques import place
 from steelyard.bank.model import Text
@@ -49,6 +52,25 @@ def page(technique: str, language: str) -> Page:
         except (OSError, UnicodeDecodeError):  # none, or none to be read: the figures stand alone
             continue
     return Page(technique.replace("_", " "), language)
+
+
+def stamp() -> tuple[tuple[str, int], ...]:
+    """Return what changes when one of the texts does; looked up once a request."""
+    if "technique_texts" not in g:
+        try:
+            entries = list(os.scandir(state().settings.pages))
+        except OSError:
+            entries = []
+        g.technique_texts = tuple(sorted((entry.name, _changed(entry)) for entry in entries))
+    found: tuple[tuple[str, int], ...] = g.technique_texts
+    return found
+
+
+def _changed(entry: os.DirEntry[str]) -> int:
+    try:
+        return entry.stat().st_mtime_ns
+    except OSError:
+        return 0
 
 
 def title(technique: object) -> str:
