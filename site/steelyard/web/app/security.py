@@ -14,6 +14,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 from werkzeug.sansio.utils import host_is_trusted
 
 from steelyard.settings import Settings, SettingsError
+from steelyard.web.app.counters import Counters
 from steelyard.web.app.identity import is_written, known_learner
 
 MAX_FORM_BYTES = 64 * 1024
@@ -66,7 +67,7 @@ def address() -> str:
     return str(ip if ip.version == 4 else ip_network((ip, 64), strict=False))
 
 
-limiter = Limiter(key_func=address, storage_uri="memory://", headers_enabled=False)
+limiter = Limiter(key_func=address, storage_uri=f"{Counters.STORAGE_SCHEME[0]}://", headers_enabled=False)
 
 
 def _limited(each: str, scope: str) -> Callable[[View], View]:
