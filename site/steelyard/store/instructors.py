@@ -20,6 +20,8 @@ WINDOW = timedelta(minutes=15)
 TRIES_HERE, TRIES_ANYWHERE, TRIES_OF_ADDRESS = 5, 20, 50
 """How many wrong passwords are taken within the window: for an account from one address, for an account from
 anywhere, and from one address for any account."""
+CLOCKS_DIFFER = timedelta(minutes=1)
+"""How far the clocks of several machines, or of tries at one moment, may lie apart."""
 
 NAME = re.compile(r"[a-z0-9][a-z0-9._@-]{0,59}")
 
@@ -63,10 +65,14 @@ def password_of(session: Session, name: str) -> str | None:
 
 
 def set_password(session: Session, name: str, password: str) -> bool:
-    """Store a new hash, and log the instructor out everywhere; return False without such an instructor."""
+    """Store a new hash, log the instructor out everywhere and end a lockout of the account.
+
+    Returns False without such an instructor.
+    """
     if not _set(session, name, password):
         return False
     session.execute(sa.delete(Login).where(Login.instructor == name), execution_options=_BLIND)
+    session.execute(sa.delete(FailedLogin).where(FailedLogin.account == name), execution_options=_BLIND)
     return True
 
 
@@ -90,9 +96,16 @@ def append_login(session: Session, *, digest: str, instructor: str, expires: dat
     add(session, Login, digest=digest, instructor=instructor, expires=expires)
 
 
-def logged_in(session: Session, digest: str, now: datetime) -> str | None:
-    """Return whose login this is; None when it has expired or was ended."""
-    return session.scalar(sa.select(Login.instructor).where(Login.digest == digest, Login.expires > now))
+def logged_in(session: Session, digest: str, now: datetime, lasts: timedelta) -> str | None:
+    """Return whose login this is; None when it has expired or was ended.
+
+    One that ends later than a login of now would was made by a clock that was ahead.
+    """
+    return session.scalar(
+        sa.select(Login.instructor).where(
+            Login.digest == digest, Login.expires > now, Login.expires <= now + lasts + CLOCKS_DIFFER
+        )
+    )
 
 
 def remove_login(session: Session, digest: str) -> None:
@@ -103,46 +116,50 @@ def remove_login(session: Session, digest: str) -> None:
 # ---- lockout ----------------------------------------------------------------------------------------------
 
 
-def count_try(session: Session, *, name: str, address: str, now: datetime) -> FailedLogin:
+def count_try(session: Session, *, name: str, origin: str, now: datetime) -> FailedLogin:
     """Count a try as a wrong one before its password is looked at, and drop those that count no more.
 
-    Once this is committed, `wait` tells whether the try is one too many. Of many at once, none can then pass
-    unseen by the others.
+    `origin` is an address, or what stands for a browser that has logged in to the account before. Failures
+    dated in the future are dropped as well: a clock that was ahead wrote them, and they would lock the
+    account until then. Once this is committed, `wait` tells whether the try is one too many. Of many at once,
+    none can then pass unseen by the others.
     """
-    session.execute(
-        sa.delete(FailedLogin).where(FailedLogin.failed <= now - WINDOW), execution_options=_BLIND
-    )
-    own = FailedLogin(account=name[:60], address=address[:60], failed=now)
+    outside = (FailedLogin.failed <= now - WINDOW) | (FailedLogin.failed > now + CLOCKS_DIFFER)
+    session.execute(sa.delete(FailedLogin).where(outside), execution_options=_BLIND)
+    own = FailedLogin(account=name[:60], address=origin[:60], failed=now)
     session.add(own)
     return own
 
 
-def wait(session: Session, own: FailedLogin, now: datetime) -> timedelta | None:
+def wait(session: Session, own: FailedLogin, now: datetime, *, known: bool = False) -> timedelta | None:
     """Return how long to wait because of the tries beside this one; None when it may go ahead.
 
-    One that has to wait is not counted, so that waiting helps.
+    A `known` origin, of which strangers' tries cannot come, is held to its own tries alone: what others send
+    locks nobody out of a browser that they have logged in with. Who has to wait is not counted, so that
+    waiting helps.
     """
-    account, address = FailedLogin.account == own.account, FailedLogin.address == own.address
+    account, origin = FailedLogin.account == own.account, FailedLogin.address == own.address
+    limits = [(TRIES_HERE, account & origin)]
+    if not known:
+        limits += [(TRIES_ANYWHERE, account), (TRIES_OF_ADDRESS, origin)]
     waits = []
-    for tries, where in (
-        (TRIES_HERE, account & address),
-        (TRIES_ANYWHERE, account),
-        (TRIES_OF_ADDRESS, address),
-    ):
-        others = sa.select(FailedLogin.failed).where(FailedLogin.id != own.id, where)
+    for tries, where in limits:
+        others = sa.select(FailedLogin.failed).where(
+            FailedLogin.id != own.id, FailedLogin.failed <= now + CLOCKS_DIFFER, where
+        )
         nth = session.scalar(others.order_by(FailedLogin.failed.desc()).offset(tries - 1).limit(1))
         if nth is not None and nth + WINDOW > now:
-            waits.append(nth + WINDOW - now)
+            waits.append(min(nth, now) + WINDOW - now)
     if not waits:
         return None
     session.delete(own)
     return max(waits)
 
 
-def forgive(session: Session, *, name: str, address: str) -> None:
-    """Forget the wrong passwords of an account from an address, after the right one came from there."""
+def forgive(session: Session, *, name: str, origin: str) -> None:
+    """Forget the wrong passwords of an account from an origin, after the right one came from there."""
     session.execute(
-        sa.delete(FailedLogin).where(FailedLogin.account == name[:60], FailedLogin.address == address[:60]),
+        sa.delete(FailedLogin).where(FailedLogin.account == name[:60], FailedLogin.address == origin[:60]),
         execution_options=_BLIND,
     )
 

@@ -242,6 +242,7 @@ class FailedLogin(Base):
     account: Mapped[str] = mapped_column(sa.String(60))
     """As it was typed, known or not."""
     address: Mapped[str] = mapped_column(sa.String(60))
+    """Where it came from: a network address, or the number of a browser that has logged in before."""
     failed: Mapped[datetime] = mapped_column(Moment)
 
 

@@ -21,6 +21,7 @@ TURN = "turn"
 """In the session: how many lone questions it has answered; see `steelyard.web.quiz.questions`."""
 _WRITTEN = "written"
 """In the session once the learner is in the store, so that one who left is not taken for one who is new."""
+_CLASS = "class"
 
 
 def learner_id() -> str:
@@ -50,11 +51,26 @@ def is_written() -> bool:
     return _WRITTEN in session
 
 
+def note_class(code: str | None) -> None:
+    """Note in the session of which class this learner is a member; one of several is enough."""
+    if session.get(_CLASS) != code:
+        session.pop(_CLASS, None)
+        if code is not None:
+            session[_CLASS] = code
+
+
+def joined_class() -> str:
+    """Return the code of a class that this learner has joined, as far as the cookie has heard; else ""."""
+    code: str = session.get(_CLASS, "")
+    return code
+
+
 def become(learner: str) -> None:
     """Let this browser go on as this learner, and forget who it was.
 
     Lone questions are counted from a number drawn at random, so that two devices never mean the same attempt.
     """
+    note_class(None)
     session[_KEY] = learner
     session[_WRITTEN] = True
     session[TURN] = int(secrets.token_hex(6), 16)
@@ -63,7 +79,7 @@ def become(learner: str) -> None:
 
 def leave() -> None:
     """Let this browser forget its learner. An instructor who is logged in with it stays so."""
-    for key in (_KEY, _WRITTEN, TURN):
+    for key in (_KEY, _WRITTEN, _CLASS, TURN):
         session.pop(key, None)
 
 

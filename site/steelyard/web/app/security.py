@@ -6,7 +6,7 @@ from collections.abc import Callable
 from ipaddress import ip_address, ip_network
 from typing import Any, TypeVar, cast
 
-from flask import Flask, Response, request
+from flask import Flask, Response, request, session
 from flask_limiter import Limiter
 from flask_limiter.util import get_remote_address
 from flask_wtf import CSRFProtect
@@ -15,7 +15,7 @@ from werkzeug.sansio.utils import host_is_trusted
 
 from steelyard.settings import Settings, SettingsError
 from steelyard.web.app.counters import Counters
-from steelyard.web.app.identity import is_written, known_learner
+from steelyard.web.app.identity import is_written, joined_class, known_learner
 
 MAX_FORM_BYTES = 64 * 1024
 MAX_FORM_PARTS = 200
@@ -51,6 +51,7 @@ csrf = CSRFProtect()
 # Counted by each worker for itself: four workers let up to four times as much through, and a restart forgets.
 LEARNER = "60 per minute"
 DRAFTS = "120 per minute"  # a script saves each change in an exam
+LOGINS = "60 per minute"
 NEWCOMERS = "600 per minute"
 ADDRESS = "6000 per minute"
 
@@ -70,36 +71,53 @@ def address() -> str:
 limiter = Limiter(key_func=address, storage_uri=f"{Counters.STORAGE_SCHEME[0]}://", headers_enabled=False)
 
 
-def _limited(each: str, scope: str) -> Callable[[View], View]:
-    """Return a decorator for views that write: it counts per learner, and then per address.
+def _visitor() -> str:
+    """Return whom a form comes from: a learner, or the session to which a page gave the form's token.
 
-    A learner is known by a signed cookie, and a new cookie costs nothing. So whoever is not in the store yet
-    counts for their address as well, by a limit that a class which joins and starts at once stays far below,
-    and that a script which drops its cookie does not get past. Identities saved up are bounded by the limit
-    of all that one address sends.
+    A session that is sent again and again is one visitor, although each of its forms makes a new learner.
     """
+    return known_learner() or str(session.get("csrf_token", ""))
+
+
+def limited(each: str, scope: str, class_code: Callable[[], str] = joined_class) -> Callable[[View], View]:
+    """Return a decorator for views that write: it counts per visitor, and then per address and class.
+
+    A visitor is known by a signed cookie, and a new cookie costs nothing. So whoever is not in the store yet
+    counts for their address as well, once they have written something, by a limit that a class which joins
+    and starts at once stays far below, and that a script which drops its cookie does not get past. Identities
+    saved up are bounded by the limit of all that one address sends.
+
+    A class sits behind one address, perhaps with such a script. So members of a class count with one another,
+    newcomers who join it with its other newcomers, and who is in the store apart from who is not: the script
+    stops those of its own kind, unless it joins the class, where its pseudonyms are seen.
+    """
+
+    def crowd() -> str:
+        return f"{address()} {class_code()}"
+
     limits = (
+        limiter.shared_limit(each, scope=scope, key_func=_visitor),
         limiter.shared_limit(
-            each,
-            scope=scope,
-            key_func=lambda: known_learner() or "",
-            exempt_when=lambda: known_learner() is None,
+            NEWCOMERS,
+            scope="newcomers",
+            key_func=crowd,
+            exempt_when=is_written,
+            deduct_when=lambda response: response.status_code < 400,
         ),
-        limiter.shared_limit(NEWCOMERS, scope="newcomers", key_func=address, exempt_when=is_written),
-        limiter.shared_limit(ADDRESS, scope="address", key_func=address),
+        limiter.shared_limit(ADDRESS, scope="address", key_func=lambda: f"{crowd()} {is_written()}"),
     )
 
     def decorate(view: View) -> View:
-        limited: Any = view
+        counted: Any = view
         for limit in limits:
-            limited = limit(limited)
-        return cast(View, limited)
+            counted = limit(counted)
+        return cast(View, counted)
 
     return decorate
 
 
-submissions = _limited(LEARNER, "submissions")
-drafts = _limited(DRAFTS, "drafts")
+submissions = limited(LEARNER, "submissions")
+drafts = limited(DRAFTS, "drafts")
 
 # ---- the application --------------------------------------------------------------------------------------
 

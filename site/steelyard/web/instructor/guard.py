@@ -27,7 +27,7 @@ _KEY = "login"
 def require_login() -> AnyResponse | None:
     """Redirect to the login without one, with the page asked for as the target after it."""
     token = session.get(_KEY)
-    g.instructor = instructors.logged_in(db.session, _digest(token), clock.now()) if token else None
+    g.instructor = instructors.logged_in(db.session, _digest(token), clock.now(), LASTS) if token else None
     if g.instructor is not None or request.endpoint in OPEN:
         return None
     asked = request.full_path.rstrip("?") if request.method == "GET" else None

@@ -14,10 +14,25 @@ from steelyard import passwords
 from steelyard.store import instructors
 from steelyard.web.app import clock
 from steelyard.web.app.database import db
-from steelyard.web.app.security import address, submissions
+from steelyard.web.app.security import LOGINS, address, limiter
+from steelyard.web.instructor import known
 from steelyard.web.instructor.guard import begin, bp, end, safe_next
 
 Page = str | Response | tuple[str, int]
+
+
+def _typed_name() -> str:
+    return instructors.account(request.form.get("name", ""))
+
+
+def _origin(name: str) -> tuple[str, bool]:
+    """Return where a try comes from, and whether that is a browser which this instructor logged in with."""
+    browser = known.number(name)
+    return (f"browser {browser}", True) if browser else (address(), False)
+
+
+# In a bucket of its own: learners of the same address, and scripts, send what they like beside it.
+logins = limiter.shared_limit(LOGINS, scope="logins", key_func=lambda: _origin(_typed_name())[0])
 
 
 @bp.get("/login")
@@ -29,16 +44,16 @@ def login() -> Page:
 
 
 @bp.post("/login")
-@submissions
+@logins
 def log_in() -> Page:
     """Log in, or show one message for a wrong name and a wrong password alike."""
-    name = instructors.account(request.form.get("name", ""))
+    name = _typed_name()
     password = request.form.get("password", "")
-    origin = address()
+    origin, is_known = _origin(name)
     now = clock.now()
-    counted = instructors.count_try(db.session, name=name, address=origin, now=now)
+    counted = instructors.count_try(db.session, name=name, origin=origin, now=now)
     db.session.commit()  # seen by tries that come at the same time
-    wait = instructors.wait(db.session, counted, now)
+    wait = instructors.wait(db.session, counted, now, known=is_known)
     db.session.commit()
     if wait is not None:
         return _form(request.form.get("next", ""), trouble=_locked(wait), status=429)
@@ -46,12 +61,14 @@ def log_in() -> Page:
     if not passwords.matches(password, stored) or stored is None:
         wrong = _("Name or password is not right.")
         return _form(request.form.get("next", ""), trouble=wrong, status=403)
-    instructors.forgive(db.session, name=name, address=origin)
+    instructors.forgive(db.session, name=name, origin=origin)
     if passwords.is_outdated(stored):
         instructors.rehash(db.session, name, passwords.hash_password(password))
     begin(name)
     db.session.commit()
-    return redirect(_onward(request.form.get("next", "")), 303)
+    response = redirect(_onward(request.form.get("next", "")), 303)
+    known.remember(response, name)
+    return response
 
 
 @bp.post("/logout")

@@ -10,8 +10,8 @@ from steelyard.store import classes
 from steelyard.store.classes import LONGEST_PSEUDONYM, ClassInfo
 from steelyard.web.app import clock
 from steelyard.web.app.database import db
-from steelyard.web.app.identity import learner_id
-from steelyard.web.app.security import address, limiter, submissions
+from steelyard.web.app.identity import learner_id, note_class
+from steelyard.web.app.security import LEARNER, address, limited, limiter, submissions
 from steelyard.web.app.state import state
 from steelyard.web.learner.pseudonyms import suggestion
 
@@ -26,6 +26,13 @@ guesses = limiter.shared_limit(
     key_func=address,
     deduct_when=lambda response: response.status_code == 404,
 )
+
+
+def _asked_code() -> str:
+    return classes.normal_code((request.view_args or {})["code"])
+
+
+joins = limited(LEARNER, "submissions", _asked_code)
 
 
 @bp.get("/join")
@@ -48,7 +55,7 @@ def show(code: str) -> Page:
 
 
 @bp.post("/join/<code>")
-@submissions
+@joins
 @guesses
 def join(code: str) -> Page:
     """Join a class under a pseudonym. Joining once more changes nothing."""
@@ -82,12 +89,15 @@ def leave(code: str) -> Page:
         return _unknown(code)
     classes.leave(db.session, code=group.code, learner=learner_id())
     db.session.commit()
+    note_class(None)
     flash(_("You have left the class %(name)s. Your answers stay yours.", name=group.name))
     return redirect(url_for("home.index"), 303)
 
 
 def _page(group: ClassInfo, *, trouble: str | None = None) -> Page:
     pseudonym = classes.pseudonym_of(db.session, group.code, learner_id())
+    if pseudonym is not None:
+        note_class(group.code)
     page = render_template(
         "classes/join.html",
         group=group,

@@ -85,7 +85,8 @@ OTHERS: Mapping[str, str] = {
     "instructors": _("names of instructors, and digests of their passwords"),
     "logins": _("which browsers an instructor is logged in with"),
     "failed_logins": _(
-        "failed attempts to log in as an instructor, with the network address that they came from"
+        "failed attempts to log in as an instructor, with the network address that they came from, or with "
+        "the number of a browser that has logged in before"
     ),
     "classes": _("names and codes of classes"),
 }
@@ -102,6 +103,7 @@ def show() -> str:
         cookie=current_app.config["SESSION_COOKIE_NAME"],
         cookie_days=current_app.permanent_session_lifetime.days,
         choice_days=YEAR // (24 * 3600),
+        known_days=YEAR // (24 * 3600),
         link_minutes=int(VALID.total_seconds() // 60),
         known=_answers() is not None,
     )
