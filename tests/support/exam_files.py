@@ -29,8 +29,8 @@ class Clock:
     def __call__(self) -> datetime:
         return self.moment
 
-    def go(self, seconds: float = 0, *, minutes: float = 0) -> None:
-        self.moment += timedelta(minutes=minutes, seconds=seconds)
+    def go(self, seconds: float = 0, *, minutes: float = 0, hours: float = 0, days: float = 0) -> None:
+        self.moment += timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds)
 
 
 def write_exams(questions: Path) -> None:

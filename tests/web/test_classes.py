@@ -125,13 +125,97 @@ def test_a_pseudonym_that_is_taken_gets_another_suggestion(app, pseudonym):
     page = other.send(other.get(f"/join/{code}"), f"/join/{code}", pseudonym=pseudonym)
 
     assert page.status == 400
-    assert "already. Here is another one." in page.text
+    assert "already, or nearly so. Here is another one." in page.text
     assert re.fullmatch("[a-z]+-[a-z]+-[0-9]{2}", page.hidden["pseudonym"])
     assert fellows(app, code) == {"Amber": 0}
     assert "You are in this class" in other.answer(page, []).text
 
 
-@pytest.mark.parametrize("pseudonym", ["", "   ", "\u200b\u202e", "x" * 41, "\0"])
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ("anna", "ＡＮＮＡ"),  # full-width
+        ("anna", "𝐚𝐧𝐧𝐚"),
+        ("anna", "ᴀɴɴᴀ"),
+        ("anna", "ΑΝΝΑ"),  # Greek
+        ("anna", "ann\u034fa"),  # what joins letters and shows nothing
+        ("anna", "anna\ufe0f"),
+        ("anna", "anna\u3164"),
+        ("coco", "сосо"),  # Cyrillic
+        ("café", "cafе\u0301".replace("c", "с").replace("a", "а").replace("f", "f")),
+        ("amber-heron-41", "amber\u2010heron\u201041"),
+        ("amber-heron-41", "amber-heron-4l"),
+        ("amber-heron-41", "arnber-heron-41"),
+        ("o'neil", "o’neil"),
+        ("ΝΙΚΟΣ", "νικοσ"),  # as before: case does not count, in any script
+        ("アンナ", "ｱﾝﾅ"),
+    ],
+)
+def test_a_pseudonym_that_looks_like_another_is_taken(app, first, second):
+    code = instructor(app).create_class()
+    join(app, code, first)
+    other = Instructor(app)
+    page = other.send(other.get(f"/join/{code}"), f"/join/{code}", pseudonym=second)
+
+    assert page.status == 400
+    assert len(fellows(app, code)) == 1
+
+
+@pytest.mark.parametrize("pseudonym", ["аnna", "Аннa", "ꓮꓠꓠꓮ", "ᎪᏁᏁᎪ", "annа 2"])
+def test_a_pseudonym_of_mixed_or_rare_scripts_is_asked_for_again(app, pseudonym):
+    code = instructor(app).create_class()
+    learner = Instructor(app)
+    page = learner.send(learner.get(f"/join/{code}"), f"/join/{code}", pseudonym=pseudonym)
+
+    assert page.status == 400
+    assert "in the letters of one script" in page.text
+    assert fellows(app, code) == {}
+
+
+def test_pseudonyms_of_the_worlds_scripts_are_taken(app):
+    code = instructor(app).create_class()
+    names = [
+        "anna",
+        "Åse",
+        "Анна",
+        "Νίκος",
+        "山田さん",
+        "アンナ-Anna 3",
+        "王小明",
+        "김철수",
+        "أحمد",
+        "דנה",
+        "अन्ना",
+        "🦊",
+        "々々",
+        "42",
+    ]
+    for name in names:
+        join(app, code, name)
+
+    assert {*fellows(app, code)} == {*names}
+
+
+@pytest.mark.both_databases
+def test_a_pseudonym_from_before_that_would_not_be_taken_today_stays_valid(app):
+    ada = instructor(app)
+    code = ada.create_class()
+    join(app, code, "anna")
+    learner = join(app, code, "birch")
+    with app.app_context():
+        db.session.execute(
+            sa.update(store.Member).where(store.Member.pseudonym == "birch").values(pseudonym="аnna")
+        )
+        db.session.commit()
+
+    assert "You are in this class as аnna" in learner.get(f"/join/{code}").text
+    page = ada.get(f"/instructor/classes/{code}")
+    extra = ada.send(page, f"/instructor/classes/{code}/extra", pseudonym="аnna", percent="50")
+    assert "аnna has 50 per cent extra time" in extra.text
+    assert fellows(app, code) == {"anna": 0, "аnna": 50}
+
+
+@pytest.mark.parametrize("pseudonym", ["", "   ", "\u200b\u202e", "x" * 41, "\0", "\u3164", "\u2800 \ufe0f"])
 def test_a_pseudonym_that_is_none_is_asked_for_again(app, pseudonym):
     code = instructor(app).create_class()
     learner = Instructor(app)

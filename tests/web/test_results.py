@@ -18,7 +18,7 @@ from steelyard.settings import Settings
 from steelyard.store import classes, results
 from steelyard.web.app.database import db
 from steelyard.web.instructor.analysis import analysis
-from steelyard.web.instructor.table import encoded, safe
+from steelyard.web.instructor.table import encoded
 
 BASICS = ("basics/first", "basics/second", "basics/third")
 
@@ -290,12 +290,15 @@ def test_a_regraded_score_stands_beside_the_one_that_was_given(app, settings):
 def test_no_pseudonym_becomes_a_formula(app):
     ada = instructor(app)
     code = ada.create_class()
-    for pseudonym in ("=1+1", "+1", "-1", "@SUM(A1)", 'a"b,c'):
+    for pseudonym in ("=1+1", "+1", "-1", "@SUM(A1)", 'a"b,c', ";=cmd|' /C calc'!A1", "＝1", "anna, -1"):
         take(join(app, code, pseudonym), "AC")
+    lines = ada.client.get(f"/instructor/classes/{code}/results/basics").text.splitlines()
     names = {line["pseudonym"] for line in table(ada, code)}
 
-    assert names == {"'=1+1", "'+1", "'-1", "'@SUM(A1)", 'a"b,c'}
-    assert [safe(cell) for cell in ("\t=1", "\r=1", "0.5", "")] == ["'\t=1", "'\r=1", "0.5", ""]
+    assert names == {
+        *("'=1+1", "'+1", "'-1", "'@SUM(A1)", 'a"b,c', ";'=cmd|' /C calc'!A1", "'＝1", "anna, '-1"),
+    }
+    assert all(re.fullmatch(r'\ufeff?("([^"]|"")*",)*"([^"]|"")*"', line) for line in lines), "all is quoted"
 
 
 def test_the_file_begins_with_the_mark_that_excel_looks_for_and_is_saved_under_a_name(app):
@@ -303,7 +306,7 @@ def test_the_file_begins_with_the_mark_that_excel_looks_for_and_is_saved_under_a
     code = ada.create_class()
     response = ada.client.get(f"/instructor/classes/{code}/results/basics")
 
-    assert response.data.startswith(b"\xef\xbb\xbfpseudonym,attempt,mode,")
+    assert response.data.startswith(b'\xef\xbb\xbf"pseudonym","attempt","mode",')
     assert response.headers["Content-Disposition"] == f'attachment; filename="{code}-basics.csv"'
     assert response.mimetype == "text/csv"
     assert encoded("語").decode("utf-8-sig") == "語"

@@ -10,6 +10,7 @@ from datetime import datetime
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from steelyard.store.lookalikes import likenesses
 from steelyard.store.models import Class, Learner, Member
 from steelyard.store.writing import add
 
@@ -96,14 +97,14 @@ def pseudonym_of(session: Session, code: str, learner: str) -> str | None:
 
 
 def join(session: Session, *, code: str, learner: str, pseudonym: str, now: datetime) -> bool:
-    """Join a class; return False when another member has this pseudonym, in whatever case.
+    """Join a class; return False when another member has this pseudonym, or one that looks like it.
 
     Who is in the class already stays so, under the pseudonym they have.
     """
     if pseudonym_of(session, code, learner) is not None:
         return True
-    taken = {name.casefold() for name in session.connection().scalars(_PSEUDONYMS, {"code": code})}
-    if pseudonym.casefold() in taken:
+    names = session.connection().scalars(_PSEUDONYMS, {"code": code})
+    if frozenset().union(*map(likenesses, names)) & likenesses(pseudonym):
         return False
     add(session, Learner, id=learner, created=now)
     values = {

@@ -139,7 +139,7 @@ def wait(session: Session, own: FailedLogin, now: datetime, *, known: bool = Fal
     waiting helps.
     """
     account, origin = FailedLogin.account == own.account, FailedLogin.address == own.address
-    limits = [(TRIES_HERE, account & origin)]
+    limits: list[tuple[int, sa.ColumnElement[bool]]] = [(TRIES_HERE, account & origin)]
     if not known:
         limits += [(TRIES_ANYWHERE, account), (TRIES_OF_ADDRESS, origin)]
     waits = []

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
-from io import StringIO
 
 from steelyard.bank.model import Bank
 from steelyard.grading import counted, total
 from steelyard.store.results import MemberAttempt
-
-FORMULA = ("=", "+", "-", "@", "\t", "\r")
-"""What makes a spreadsheet take a cell for a formula."""
+from steelyard.web.text.spreadsheet import to_csv
 
 
 def results_table(results: Sequence[MemberAttempt], asked: Iterable[str], bank: Bank) -> str:
@@ -23,8 +19,6 @@ def results_table(results: Sequence[MemberAttempt], asked: Iterable[str], bank: 
     """
     seen = dict.fromkeys(asked) | dict.fromkeys(question for result in results for question in result.scores)
     columns = [(question, bank.regrade(question)) for question in seen]
-    out = StringIO()
-    writer = csv.writer(out)
     head = [
         "pseudonym",
         "attempt",
@@ -37,7 +31,7 @@ def results_table(results: Sequence[MemberAttempt], asked: Iterable[str], bank: 
     ]
     for question, regrade in columns:
         head += [question, f"{question} as graded"] if regrade else [question]
-    writer.writerow([safe(cell) for cell in head])
+    rows = [head]
     for result in results:
         sums = total((score, bank.regrade(question)) for question, score in result.scores.items())
         answered = [score for score in result.scores.values() if score is not None]
@@ -59,18 +53,13 @@ def results_table(results: Sequence[MemberAttempt], asked: Iterable[str], bank: 
                 else None
             )
             cells += [_number(counts), _number(score)] if regrade else [_number(counts)]
-        writer.writerow([safe(cell) for cell in cells])
-    return out.getvalue()
+        rows.append(cells)
+    return to_csv(rows)
 
 
 def encoded(text: str) -> bytes:
     """Return the bytes of a file: UTF-8, with the mark by which Excel recognises it."""
     return text.encode("utf-8-sig")
-
-
-def safe(cell: str) -> str:
-    """Return a cell that no spreadsheet takes for a formula, whatever a pseudonym or a file's name holds."""
-    return f"'{cell}" if cell.startswith(FORMULA) else cell
 
 
 def _number(score: float | None) -> str:

@@ -8,6 +8,7 @@ from werkzeug.wrappers import Response
 
 from steelyard.store import classes
 from steelyard.store.classes import LONGEST_PSEUDONYM, ClassInfo
+from steelyard.store.lookalikes import likenesses, mixes_scripts
 from steelyard.web.app import clock
 from steelyard.web.app.database import db
 from steelyard.web.app.identity import learner_id, note_class
@@ -63,15 +64,23 @@ def join(code: str) -> Page:
     if group is None:
         return _unknown(code)
     pseudonym = classes.tidy(request.form.get("pseudonym", ""))
-    if not 1 <= len(pseudonym) <= LONGEST_PSEUDONYM:
+    if not (1 <= len(pseudonym) <= LONGEST_PSEUDONYM and likenesses(pseudonym)):
         return _page(
             group, trouble=_("A pseudonym has from 1 to %(most)s characters.", most=LONGEST_PSEUDONYM)
+        )
+    if mixes_scripts(pseudonym):
+        return _page(
+            group,
+            trouble=_(
+                "Write the pseudonym in the letters of one script, such as Latin or Japanese: letters of "
+                "several can be taken for one another."
+            ),
         )
     learner = learner_id()
     if not classes.join(db.session, code=group.code, learner=learner, pseudonym=pseudonym, now=clock.now()):
         db.session.rollback()
         taken = _(
-            "Somebody in this class is called %(pseudonym)s already. Here is another one.",
+            "Somebody in this class is called %(pseudonym)s already, or nearly so. Here is another one.",
             pseudonym=pseudonym,
         )
         return _page(group, trouble=taken)

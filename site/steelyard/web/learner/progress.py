@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
-from io import StringIO
 from itertools import chain
 from typing import Any
 
@@ -26,6 +24,7 @@ from steelyard.web.app.identity import known_learner, summaries_by_quiz
 from steelyard.web.app.languages import language
 from steelyard.web.app.state import state
 from steelyard.web.text.scale import scale_low
+from steelyard.web.text.spreadsheet import Cell, to_csv
 from steelyard.web.text.technique_texts import title
 
 bp = Blueprint("progress", __name__)
@@ -126,13 +125,11 @@ def _as_csv(rows: _Rows, _now: datetime) -> str:
     attempts = {row["id"]: row for row in rows["attempts"]}
     guesses = {(row["attempt"], row["question"]): row for row in rows["guesses"]}
     back = {row["answer"] for row in rows["undos"]}
-    out = StringIO()
-    writer = csv.writer(out, lineterminator="\r\n")
-    writer.writerow(CSV_COLUMNS)
+    lines: list[tuple[Cell, ...]] = [CSV_COLUMNS]
     for answer in rows["answers"]:
         attempt = attempts[answer["attempt"]]
         guess = guesses.get((answer["attempt"], answer["question"]), {})
-        writer.writerow(
+        lines.append(
             (
                 answer["answered"].isoformat(),
                 attempt["mode"],
@@ -146,7 +143,7 @@ def _as_csv(rows: _Rows, _now: datetime) -> str:
                 "yes" if answer["id"] in back else "no",
             )
         )
-    return out.getvalue()
+    return to_csv(lines)
 
 
 CSV_COLUMNS = (
