@@ -47,6 +47,7 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from tempfile import mkstemp
 from typing import Self
 from zoneinfo import ZoneInfo
 
@@ -153,18 +154,52 @@ class Settings:
     def with_local_secret(self) -> Self:
         """Return these settings with a secret, made and kept in the data folder where none is set.
 
-        Raises OSError when the data folder cannot be written.
+        Raises OSError when it cannot be written, and SettingsError for a folder that cannot be made and for a
+        file that holds no secret.
         """
         if self.secret_key:
             return self
-        self.data.mkdir(parents=True, exist_ok=True)
+        make_private_folder(self.data)
         path = self.data / "secret"
+        if not path.exists():
+            _write_whole(path, secrets.token_hex(32))
+        return replace(self, secret_key=_read_secret(path))
+
+
+def _write_whole(path: Path, text: str) -> None:
+    """Write a file for this account only, whole or not at all; one that is there stays. Raises OSError."""
+    descriptor, name = mkstemp(dir=path.parent, prefix=f"{path.name}-")  # 0600
+    try:
+        with os.fdopen(descriptor, "w") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(descriptor)
         try:
-            with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-                file.write(secrets.token_hex(32))
+            os.link(name, path)
         except FileExistsError:
             pass
-        return replace(self, secret_key=path.read_text(encoding="ascii").strip())
+        except OSError:  # a file system without hard links
+            Path(name).replace(path)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from None
+    finally:
+        Path(name).unlink(missing_ok=True)
+
+
+def _read_secret(path: Path) -> str:
+    """Return the secret in a file. Raises SettingsError, and OSError.
+
+    A file that a full disk or a power cut left empty or in part is named and not replaced: two servers that
+    start at once would not agree on the new secret, and whoever wrote a short one by hand wants to know.
+    """
+    text = path.read_text(encoding="latin-1").strip()
+    if not re.fullmatch("[ -~]{16,}", text):
+        state = "cut off or damaged" if text else "empty"
+        raise SettingsError(
+            f"{path} holds no secret: it is {state}, as a full disk leaves a file. Remove it, and the next "
+            "start makes a new one; browsers then begin as new visitors."
+        )
+    return text
 
 
 def _timezone(name: str | None) -> ZoneInfo | None:
@@ -191,6 +226,18 @@ def _database_url(given: str) -> str:
     elif name != "sqlite":
         raise SettingsError(f"{PREFIX}DATABASE_URL names {name}; it can be SQLite or PostgreSQL")
     return url.render_as_string(hide_password=False)
+
+
+def make_private_folder(folder: Path) -> None:
+    """Make a folder, if it is not there, that only this account can enter. Raises SettingsError."""
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700, exist_ok=True)
+    except OSError as error:
+        raise SettingsError(
+            f"the folder {folder} cannot be made: {error.strerror}. {PREFIX}DATA, or {PREFIX}DATABASE_URL, "
+            "says where the data lies"
+        ) from None
 
 
 def project_data() -> Path:

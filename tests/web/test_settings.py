@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import stat
 from dataclasses import fields
 from pathlib import Path
@@ -121,3 +123,71 @@ def test_the_local_secret_is_made_once_and_for_its_owner_only(tmp_path):
     assert first.secret_key == second.secret_key
     assert len(first.secret_key or "") == 64
     assert stat.S_IMODE(mode) == 0o600
+    assert stat.S_IMODE((tmp_path / "data").stat().st_mode) == 0o700
+    assert [file.name for file in (tmp_path / "data").iterdir()] == ["secret"]
+
+
+@pytest.mark.parametrize("without_links", [False, True])
+def test_a_disk_that_is_full_leaves_no_secret_behind_and_the_next_start_makes_one(
+    tmp_path, monkeypatch, without_links
+):
+    def full(_descriptor):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    def refuse(*_):
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    plain = Settings.from_environment({"STEELYARD_DATA": str(tmp_path)})
+    with monkeypatch.context() as patch, pytest.raises(OSError, match=r"No space left.*secret"):
+        patch.setattr(os, "fsync", full)
+        plain.with_local_secret()
+    left = list(tmp_path.iterdir())
+    if without_links:
+        monkeypatch.setattr(os, "link", refuse)
+
+    assert left == []
+    assert plain.with_local_secret().secret_key == plain.with_local_secret().secret_key
+    assert [file.name for file in tmp_path.iterdir()] == ["secret"]
+
+
+def test_of_two_first_starts_both_have_the_secret_that_was_there_first(tmp_path, monkeypatch):
+    plain = Settings.from_environment({"STEELYARD_DATA": str(tmp_path)})
+    link = os.link
+
+    def late(name, path):
+        monkeypatch.setattr(os, "link", link)
+        others.append(plain.with_local_secret())
+        link(name, path)
+
+    others: list[Settings] = []
+    monkeypatch.setattr(os, "link", late)
+    mine = plain.with_local_secret()
+
+    assert [mine.secret_key] == [other.secret_key for other in others]
+    assert [file.name for file in tmp_path.iterdir()] == ["secret"]
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"", "it is empty"),
+        (b" \n", "it is empty"),
+        (b"0123456789abcde\n", "cut off"),
+        (bytes(64), "damaged"),  # what a power cut can leave of a file
+        ("schl\u00fcssel-zum-haus".encode(), "damaged"),
+    ],
+)
+def test_a_file_that_holds_no_secret_is_named_and_left_alone(tmp_path, content, words):
+    (tmp_path / "secret").write_bytes(content)
+    with pytest.raises(SettingsError, match=words) as refused:
+        Settings.from_environment({"STEELYARD_DATA": str(tmp_path)}).with_local_secret()
+
+    assert str(tmp_path / "secret") in str(refused.value) and "Remove it" in str(refused.value)
+    assert (tmp_path / "secret").read_bytes() == content
+
+
+def test_a_secret_that_somebody_wrote_by_hand_is_taken(tmp_path):
+    (tmp_path / "secret").write_text("correct horse battery staple\n", encoding="ascii")
+    found = Settings.from_environment({"STEELYARD_DATA": str(tmp_path)}).with_local_secret()
+
+    assert found.secret_key == "correct horse battery staple"

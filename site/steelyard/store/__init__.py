@@ -13,7 +13,7 @@ from steelyard.store.attempts import (
     scores,
     start,
 )
-from steelyard.store.engine import tune
+from steelyard.store.engine import OPTIONS, database_file, tune
 from steelyard.store.learners import (
     append_transfer,
     count_answers,
@@ -47,6 +47,7 @@ from steelyard.store.upgrade import WAIT_SECONDS, exclusive, is_held
 
 __all__ = [
     "HELD",
+    "OPTIONS",
     "WAIT_SECONDS",
     "Answer",
     "Attempt",
@@ -77,6 +78,7 @@ __all__ = [
     "attempt_summaries",
     "attempt_view",
     "count_answers",
+    "database_file",
     "edition",
     "everything",
     "exclusive",

@@ -50,6 +50,7 @@ def create_app(settings: Settings | None = None, demos: lab.Lab | None = None) -
     identity.init_app(app)
     filters.init_app(app)
     static.init_app(app)
+    health.init_app(app)
     errors.init_app(app)
     for blueprint in BLUEPRINTS:
         app.register_blueprint(blueprint)

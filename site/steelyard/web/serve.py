@@ -16,7 +16,6 @@ from pathlib import Path
 import click
 from flask import Flask
 from sqlalchemy import make_url
-from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 
 from steelyard.bank.model import Bank
@@ -68,9 +67,6 @@ def serve(
         server = prepare(settings, port, say, demos)
     except (SettingsError, OSError) as error:
         raise click.ClickException(str(error)) from None
-    except SQLAlchemyError as error:
-        reason = str(getattr(error, "orig", None) or error).strip()
-        raise click.ClickException(f"the database cannot be used: {reason}") from None
     usual = signal.signal(signal.SIGTERM, _interrupt)
     try:
         server.serve_forever()

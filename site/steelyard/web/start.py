@@ -9,6 +9,7 @@ from flask import Flask
 from steelyard.settings import Settings
 from steelyard.web import create_app
 from steelyard.web.app.languages import LANGUAGES
+from steelyard.web.app.security import own_host
 from steelyard.web.lab import Lab
 from steelyard.web.planner import plan
 
@@ -23,9 +24,8 @@ def ready_app(settings: Settings | None = None, demos: Lab | None = None) -> Fla
     app = create_app(settings, demos)
     for name in app.jinja_env.list_templates(extensions=["html"]):
         app.jinja_env.get_template(name)
-    host = app.config["TRUSTED_HOSTS"][0].removeprefix(".")
     for language in LANGUAGES:
-        with app.test_request_context(f"/plan?lang={language}", f"http://{host}"):
+        with app.test_request_context(f"/plan?lang={language}", f"http://{own_host(app)}"):
             plan.show()
     gc.collect()
     gc.freeze()

@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import click
+import sqlalchemy as sa
 from alembic.script import Script
 from flask import Flask
 from flask_alembic import Alembic
 from flask_sqlalchemy_lite import SQLAlchemy
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
 from steelyard import store
 from steelyard.settings import Settings
@@ -63,7 +64,7 @@ alembic = Migrations(run_mkdir=False, command_name="db", metadatas=store.Base.me
 
 def init_app(app: Flask, settings: Settings) -> None:
     """Connect the application to the settings' database; nothing is opened yet."""
-    app.config["SQLALCHEMY_ENGINES"] = {"default": settings.database_url}
+    app.config["SQLALCHEMY_ENGINES"] = {"default": {"url": settings.database_url, **store.OPTIONS}}
     app.config["ALEMBIC"] = {"script_location": str(Path(store.__file__).parent / "migrations")}
     # Alembic believes that SQLite's transactions do not hold changes of tables; see store.exclusive.
     app.config["ALEMBIC_CONTEXT"] = {"transactional_ddl": True}
@@ -80,9 +81,28 @@ def init_app(app: Flask, settings: Settings) -> None:
 def migrate(app: Flask) -> None:
     """Bring the database's tables up to date. Of several processes at once one does so, and the others wait.
 
-    Raises UpgradeError, and SQLAlchemyError when the database does not answer.
+    Raises UpgradeError, also for a database that does not answer or that cannot be written to.
     """
     logging.getLogger("alembic").setLevel(logging.WARNING)
     with app.app_context():
-        if alembic.needs_upgrade():  # else there is nothing to wait for
-            alembic.upgrade()
+        try:
+            if alembic.needs_upgrade():  # else there is nothing to wait for
+                alembic.upgrade()
+            try_to_write()
+        except SQLAlchemyError as error:
+            raise UpgradeError(_unusable(error)) from None
+
+
+def try_to_write() -> None:
+    """Raise SQLAlchemyError where writing would. No row is deleted, and that is undone, too."""
+    db.session.execute(sa.delete(store.Learner).where(sa.false()))
+    db.session.rollback()
+
+
+def _unusable(error: SQLAlchemyError) -> str:
+    """Say which database cannot be used and why, in words for people."""
+    cause = getattr(error, "orig", None) or error
+    reason = str(cause).strip()
+    if getattr(cause, "sqlite_errorname", "").startswith(("SQLITE_READONLY", "SQLITE_CANTOPEN")):
+        reason += "; this account has to be able to write to the file and to its folder"
+    return f"the database cannot be used: {reason} ({db.engine.url.render_as_string(hide_password=True)})"

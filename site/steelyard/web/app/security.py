@@ -156,6 +156,12 @@ def init_app(app: Flask, settings: Settings) -> None:
         return response
 
 
+def own_host(app: Flask) -> str:
+    """Return a name by which the application lets itself be asked."""
+    name: str = app.config["TRUSTED_HOSTS"][0]
+    return name.removeprefix(".")
+
+
 def _hosts(trusted: tuple[str, ...]) -> list[str]:
     """Return the names as they stand in an address (`xn--…`). Raises SettingsError for one that never can."""
     hosts = []
