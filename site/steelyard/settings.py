@@ -4,7 +4,8 @@
 variable                         meaning                                 default
 ================================ ======================================= ====================================
 STEELYARD_SECRET_KEY             signs the cookies                       none; the local server makes its own
-STEELYARD_DATABASE_URL           SQLAlchemy's URL of the database        SQLite in the data folder
+STEELYARD_DATABASE_URL           SQLAlchemy's URL of the database; a     SQLite in the data folder
+                                 relative path begins at the data folder
 STEELYARD_DATA                   folder of the database and the local    `instance/` in a checkout, else the
                                  server's secret                         user's data folder
 STEELYARD_QUESTIONS              folder of the questions                 the project's `questions/`
@@ -124,7 +125,7 @@ class Settings:
             results=folder("RESULTS", shipped / "demos" / "results"),
             pages=folder("PAGES", shipped / "demos" / "pages"),
             demos=folder("DEMOS", shipped / "demos"),
-            database_url=_database_url(text("DATABASE_URL") or sqlite_url(data)),
+            database_url=_database_url(text("DATABASE_URL") or sqlite_url(data), data),
             secret_key=text("SECRET_KEY"),
             public=public,
             https=switch("HTTPS", public),
@@ -212,8 +213,8 @@ def _timezone(name: str | None) -> ZoneInfo | None:
         ) from None
 
 
-def _database_url(given: str) -> str:
-    """Return a URL with the driver that is installed. Raises SettingsError."""
+def _database_url(given: str, data: Path) -> str:
+    """Return a URL with the driver that is installed, or of a file's whole path. Raises SettingsError."""
     try:
         url = make_url(given)
     except ArgumentError:
@@ -225,6 +226,8 @@ def _database_url(given: str) -> str:
         url = url.set(drivername="postgresql+psycopg")
     elif name != "sqlite":
         raise SettingsError(f"{PREFIX}DATABASE_URL names {name}; it can be SQLite or PostgreSQL")
+    elif url.database not in (None, "", ":memory:") and "uri" not in url.query:
+        url = url.set(database=(data / str(url.database)).as_posix())
     return url.render_as_string(hide_password=False)
 
 

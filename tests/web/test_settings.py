@@ -10,6 +10,7 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
+from sqlalchemy import make_url
 
 from steelyard import settings as module
 from steelyard.settings import PREFIX, Settings, SettingsError, project_data
@@ -107,6 +108,22 @@ def test_a_plain_postgresql_address_gets_the_driver_that_is_installed(scheme):
     found = Settings.from_environment({**DATA, "STEELYARD_DATABASE_URL": f"{scheme}://u:p@db/steelyard"})
 
     assert found.database_url == "postgresql+psycopg://u:p@db/steelyard"
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ("sqlite:///site.sqlite3", "sqlite:////tmp/nowhere/site.sqlite3"),
+        ("sqlite:////srv/site.sqlite3", "sqlite:////srv/site.sqlite3"),
+        ("sqlite:///:memory:", "sqlite:///:memory:"),
+        ("sqlite:///file:site?mode=ro&uri=true", "sqlite:///file:site?mode=ro&uri=true"),
+    ],
+)
+def test_the_relative_path_of_an_sqlite_file_begins_at_the_data_folder(given, expected):
+    """Which the site makes for itself alone."""
+    found = Settings.from_environment({**DATA, "STEELYARD_DATABASE_URL": given})
+
+    assert make_url(found.database_url) == make_url(expected)
 
 
 def test_a_public_site_has_no_hosts_until_told_and_keeps_cookies_to_https():

@@ -81,22 +81,19 @@ def _make_private(path: Path) -> None:
 
 
 def _stay_with(engine: sa.Engine, path: Path) -> None:
-    """Let every connection refuse a file that was removed or replaced since the first one.
+    """Let every connection refuse a file that was removed or replaced, in any process forked from this one.
 
     What is written to a removed file is found by nobody; and a new file beside the log of the old one may be
     damaged by it (https://sqlite.org/howtocorrupt.html#_unlinking_or_renaming_a_database_file_while_in_use).
     """
-    opened: int | None = None
+    made = path.stat().st_ino
 
     def reason() -> str | None:
-        nonlocal opened
         try:
-            now = path.stat().st_ino
+            same = path.stat().st_ino == made
         except OSError:
             return "is gone"
-        if opened is None:
-            opened = now
-        return None if now == opened else "was replaced while the site ran, which has to be started anew"
+        return None if same else "was replaced while the site ran, which has to be started anew"
 
     @sa.event.listens_for(engine, "do_connect")
     def open_only(*_: Any) -> None:
