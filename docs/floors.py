@@ -43,6 +43,7 @@ SITE = {
     "problems": "of a file",
     "settings": "by variables",
     "live": "folders, kept current",
+    "formulas": "bounds of TeX",
     "markdown": "the dialect",
     "html": "shared HTML",
     "passwords": "argon2id",

@@ -240,7 +240,7 @@ def test_make_check_fails_at_the_claim_when_a_record_on_the_disk_is_tampered_wit
     result = CliRunner().invoke(main, ["check"])
 
     assert result.exit_code == 1
-    assert re.search(r"peft/techniques\.en\.md:\d+:1 E040 claim lora-alone-90 ", result.stdout)
+    assert re.search(r"peft/techniques\.en\.md:\d+:\d+ E040 claim lora-alone-90 ", result.stdout)
 
 
 def test_every_verdict_on_a_technique_page_belongs_to_a_claim_of_its_questions(bank):

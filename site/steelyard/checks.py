@@ -12,6 +12,7 @@ from urllib.parse import unquote
 from memlab.results.techniques import TECHNIQUES
 from steelyard.bank.answer import comparable
 from steelyard.bank.model import Bank, Question, Text
+from steelyard.bank.places import Places, YamlPath
 from steelyard.bank.prose import Mention, numbers, scan
 from steelyard.bank.report import did_you_mean, failure, quoted
 from steelyard.claims import Claim, Selection, Test
@@ -35,7 +36,7 @@ def check(bank: Bank, records: Records) -> tuple[Problem, ...]:
         tested: set[str] = set()
         for question in edition.values():
             problems += _guarded(question.path, _question(bank, question, tested))
-        problems += _guarded(edition.first.path, _judged(edition.values(), records))
+        problems += _guarded(edition.first.path, _judged(bank, edition.values(), records))
         for language in sorted(spoken - edition.keys()):
             if question_id not in bank.broken:
                 first = edition.first
@@ -51,7 +52,7 @@ def contradictions(bank: Bank, records: Records) -> tuple[Problem, ...]:
     judged = (
         problem
         for edition in bank.questions.values()
-        for problem in _guarded(edition.first.path, _judged(edition.values(), records))
+        for problem in _guarded(edition.first.path, _judged(bank, edition.values(), records))
     )
     return tuple(sorted(problem for problem in judged if problem.is_error))
 
@@ -66,16 +67,18 @@ def _guarded(path: str, problems: Iterator[Problem]) -> Iterator[Problem]:
 
 def _question(bank: Bank, question: Question, tested: set[str]) -> Iterator[Problem]:
     """Check one language of a question; `tested` has the claims whose tests another language was told of."""
-    for technique in question.techniques:
-        if technique not in TECHNIQUES:
-            yield _unknown_technique(question, 1, technique)
+    places = bank.places.get(question.path, Places())
+    for index, technique in enumerate(question.techniques):
+        # What another language gives stands in its file.
+        if technique not in TECHNIQUES and ("techniques", index) in places:
+            yield _unknown_technique(question, places.value("techniques", index), technique)
     claims = {claim.id for claim in question.claims}
     for claim in question.claims:
-        yield from _halves(question, claim)
-        if claim.id not in tested:  # the languages share the tests, and the lines are those of the first
+        yield from _halves(question, places, claim)
+        if claim.id not in tested and ("claims", claim.id, "tests") in places:
             tested.add(claim.id)
-            for test in claim.tests:
-                yield from _test(question, test)
+            for index, test in enumerate(claim.tests):
+                yield from _test(question, places, ("claims", claim.id, "tests", index), test)
     explained = [part.text for part in question.explanation]
     asked = [question.stem, *(choice.text for choice in question.choices)]
     quoted_feedback = [c.feedback for c in question.choices if c.feedback and c.feedback not in explained]
@@ -91,68 +94,73 @@ def _question(bank: Bank, question: Question, tested: set[str]) -> Iterator[Prob
             yield Problem(question.path, number.line, number.column, "W201", message)
 
 
-def _unknown_technique(question: Question, line: int, technique: object) -> Problem:
+def _unknown_technique(question: Question, place: tuple[int, int], technique: object) -> Problem:
     message = f"unknown technique {quoted(technique)}{did_you_mean(technique, TECHNIQUES)}"
-    return Problem(question.path, line, 1, "E030", message)
+    return Problem(question.path, *place, "E030", message)
 
 
 # ---- claims ---------------------------------------------------------------------------------------------
 
 
-def _halves(question: Question, claim: Claim) -> Iterator[Problem]:
+def _halves(question: Question, places: Places, claim: Claim) -> Iterator[Problem]:
     """Check that a claim which holds only for something says for what, and tests both that and the rest."""
     if claim.verdict != "holds-only-for":
         return
     if claim.only_for is None:
         message = f"claim {claim.id} holds only for something: say in only_for for what"
-        yield Problem(question.path, claim.line, 1, "E006", message)
+        yield Problem(question.path, *places.value("claims", claim.id, "only_for"), "E006", message)
     if {test.expect for test in claim.tests} != {True, False}:
         message = (
             f"claim {claim.id} holds only for something: it needs a test that holds and one that does not"
         )
-        yield Problem(question.path, claim.line, 1, "E006", message)
+        yield Problem(question.path, *places.value("claims", claim.id, "tests"), "E006", message)
 
 
-def _test(question: Question, test: Test) -> Iterator[Problem]:
-    for selection in (test.of, test.against):
-        yield from _selection(question, test.line, selection or {})
-    for name, known in ((test.metric, METRICS | PAIRED.keys()), (test.whole, METRICS)):
+def _test(question: Question, places: Places, path: YamlPath, test: Test) -> Iterator[Problem]:
+    for side, selection in (("of", test.of), ("against", test.against)):
+        yield from _selection(question, places, (*path, side), selection or {})
+    for key, name, known in (
+        ("metric", test.metric, METRICS | PAIRED.keys()),
+        ("whole", test.whole, METRICS),
+    ):
         if name is not None and name not in known:
             message = f"no record has a number {quoted(name)}{did_you_mean(name, known)}"
-            yield Problem(question.path, test.line, 1, "E006", message)
+            yield Problem(question.path, *places.value(*path, key), "E006", message)
     if test.metric in PAIRED and test.against is None:
         message = f"{test.metric} is a number of two runs: say against what"
-        yield Problem(question.path, test.line, 1, "E006", message)
+        yield Problem(question.path, *places.value(*path, "metric"), "E006", message)
 
 
-def _selection(question: Question, line: int, selection: Selection) -> Iterator[Problem]:
+def _selection(question: Question, places: Places, path: YamlPath, selection: Selection) -> Iterator[Problem]:
     technique = selection.get("technique")
     if technique is not None and technique not in TECHNIQUES:
-        yield _unknown_technique(question, line, technique)
+        yield _unknown_technique(question, places.value(*path, "technique"), technique)
     for name in selection:
         if name not in SELECTORS:
             message = f"a record cannot be selected by {quoted(name)}{did_you_mean(name, SELECTORS)}"
-            yield Problem(question.path, line, 1, "E006", message)
+            yield Problem(question.path, *places.key(*path, name), "E006", message)
 
 
-def _judged(questions: Iterable[Question], records: Records) -> Iterator[Problem]:
+def _judged(bank: Bank, questions: Iterable[Question], records: Records) -> Iterator[Problem]:
     """Judge each claim once, in the language that gives its tests first."""
     seen: set[str] = set()
     for question in questions:
         for claim in question.claims:
             if claim.id not in seen:
                 seen.add(claim.id)
-                yield from _judge(question, claim, records)
+                places = bank.places.get(question.path, Places())
+                yield from _judge(question, places, claim, records)
 
 
-def _judge(question: Question, claim: Claim, records: Records) -> Iterator[Problem]:
+def _judge(question: Question, places: Places, claim: Claim, records: Records) -> Iterator[Problem]:
     judgement = judge(claim, records)
     if judgement.contradiction:
         message = f"claim {claim.id} {judgement.contradiction}"
-        yield Problem(question.path, claim.line, 1, "E040", message)
+        yield Problem(question.path, *places.value("claims", claim.id), "E040", message)
     elif judgement.verdict == "open":
         why = next((finding.why for finding in judgement.findings if finding.why), "it has no test")
-        yield Problem(question.path, claim.line, 1, "W202", f"nothing decides claim {claim.id} yet: {why}")
+        message = f"nothing decides claim {claim.id} yet: {why}"
+        yield Problem(question.path, *places.value("claims", claim.id), "W202", message)
 
 
 # ---- links, images, HTML --------------------------------------------------------------------------------

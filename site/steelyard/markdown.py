@@ -29,6 +29,9 @@ _HTML = (
 HTML_TAGS = frozenset(_HTML.split())
 """The elements of raw HTML that a page keeps; every other one is dropped."""
 
+MAX_NESTING = 20
+"""Levels of blocks in blocks, a list being two: the parser drops in silence what lies deeper."""
+
 _HANGUL = re.compile("[\u1100-\u11ff\u3130-\u318f\ua960-\ua97f\uac00-\ud7ff\uffa0-\uffdf]")
 
 
@@ -37,6 +40,7 @@ def parser() -> MarkdownIt:
     md = MarkdownIt("commonmark")
     md.inline = _Inline()
     md.configure("commonmark")  # once more, for the rules of the new inline parser
+    md.options["maxNesting"] = MAX_NESTING
     md.enable(["table", "strikethrough"])
     md.use(dollarmath_plugin, allow_space=False, allow_digits=False)
     md.add_render_rule("softbreak", _softbreak)

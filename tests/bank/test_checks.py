@@ -99,16 +99,69 @@ def test_an_unknown_technique_is_named_where_it_stands(problems):
     )
     found = problems(explained("x", front=front.replace(", rnk: 2", "")))
 
-    assert 'q.md:1:1 E030 unknown technique "lorra"; did you mean "lora"?' in found
-    assert 'q.md:7:1 E030 unknown technique "qlora2"; did you mean "qlora"?' in found
+    assert 'q.md:2:14 E030 unknown technique "lorra"; did you mean "lora"?' in found
+    assert 'q.md:7:10 E030 unknown technique "qlora2"; did you mean "qlora"?' in found
 
 
 def test_a_field_by_which_no_record_can_be_selected_is_named(problems):
     front = "claims:\n- id: a\n  says: x\n  tests:\n  - {of: {technique: lora, rnak: 2}, within: [0, 1]}"
 
-    assert 'q.md:6:1 E006 a record cannot be selected by "rnak"; did you mean "rank"?' in problems(
+    assert 'q.md:6:28 E006 a record cannot be selected by "rnak"; did you mean "rank"?' in problems(
         explained("x", front=front)
     )
+
+
+def test_every_problem_of_a_front_matter_stands_where_its_value_does(problems):
+    front = """\
+difficulty: 1
+techniques:
+  - lora
+  - lorra
+claims:
+- says: x
+  id: b
+  verdict: holds-only-for
+  only_for: all
+  tests:
+  - of:
+      technique: lora
+      rnak: 2
+    against: {technique: baselin, batch: 4}
+    take: saving
+    metric: memory.peak_byte
+    within: [0, 1]
+- id: a
+  says: x
+  verdict: holds-only-for
+  tests:
+  - {of: lora, against: baseline, take: saving, within: [0, 1]}
+  - {of: lora, take: fraction, whole: nothing, within: [0, 1]}
+  - {of: lora, metric: steps_to_loss, within: [0, 1]}
+"""
+    found = problems(explained("x", front=front.rstrip()))
+
+    assert [" ".join(line.split()[:2]) for line in found if " E" in line] == [
+        "q.md:5:5 E030",
+        "q.md:12:3 E006",
+        "q.md:14:7 E006",
+        "q.md:15:26 E030",
+        "q.md:17:13 E006",
+        "q.md:19:3 E006",
+        "q.md:23:3 E006",
+        "q.md:24:39 E006",
+        "q.md:25:24 E006",
+    ]
+
+
+def test_a_value_that_another_language_gives_is_a_problem_of_the_file_that_gives_it(problems):
+    front = "techniques: [lora, lorra]\nclaims: [{id: a, says: x, tests: [{of: lroa, within: [0, 1]}]}]"
+    texts = {
+        "q.en.md": question_text(front="claims: [{id: a, says: x}]"),
+        "q.ja.md": question_text(front=front),
+    }
+    found = [problem for problem in problems(texts) if "E030" in problem]
+
+    assert [problem.split()[0] for problem in found] == ["q.ja.md:2:20", "q.ja.md:3:40"]
 
 
 def test_a_claim_that_the_records_contradict_is_an_error_in_one_language(problems):
@@ -120,7 +173,7 @@ def test_a_claim_that_the_records_contradict_is_an_error_in_one_language(problem
     text = question_text(front=claim)
     found = problems({"q.en.md": text, "q.ja.md": text}, Records({lora.slug: lora, baseline.slug: baseline}))
 
-    assert found == ['q.en.md:3:1 E040 claim a teaches "holds", the evidence says "does not hold"']
+    assert found == ['q.en.md:3:3 E040 claim a teaches "holds", the evidence says "does not hold"']
 
 
 @pytest.mark.parametrize("taught", ["holds", "open"])
@@ -128,7 +181,7 @@ def test_a_claim_that_nothing_decides_is_listed_with_the_reason(problems, taught
     claim = f"claims:\n- id: a\n  says: x\n  verdict: {taught}\n  tests: [{{of: lora, within: [1, null]}}]"
 
     assert problems(explained("x", front=claim)) == [
-        "q.md:3:1 W202 nothing decides claim a yet: no record of lora"
+        "q.md:3:3 W202 nothing decides claim a yet: no record of lora"
     ]
 
 
@@ -137,7 +190,7 @@ def test_setups_that_disagree_are_given_as_the_reason(problems):
     given = [make_record("lora", peak=750), make_record("lora", peak=900, batch=8)]
 
     assert problems(explained("x", front=claim), Records({record.slug: record for record in given})) == [
-        "q.md:3:1 W202 nothing decides claim a yet: it comes out differently in different setups: "
+        "q.md:3:3 W202 nothing decides claim a yet: it comes out differently in different setups: "
         "let the test choose one"
     ]
 
@@ -174,14 +227,14 @@ def test_what_a_test_cannot_ask_for_is_named_in_the_file_that_asks_and_in_no_tra
     }
     found = [problem for problem in problems(texts) if "E006" in problem]
 
-    assert [problem.split()[0] for problem in found] == ["q.en.md:6:1"]
+    assert [problem.split()[0] for problem in found] == ["q.en.md:6:24"]
 
 
 def test_what_holds_only_for_something_says_for_what_and_tests_both_outcomes(problems):
     claim = HALF.replace("holds", "holds-only-for")
     found = problems(explained("x", front=claim))
 
-    assert "q.md:2:1 E006 claim half holds only for something: say in only_for for what" in found
+    assert "q.md:2:10 E006 claim half holds only for something: say in only_for for what" in found
     assert [line for line in found if "needs a test that holds and one that does not" in line]
 
 

@@ -98,7 +98,7 @@ def test_languages_that_disagree_are_told(tmp_path):
     (problem,) = found.problems
 
     assert str(problem).endswith(
-        "_quiz.ja.md:1:1 E022 minutes differs between languages: en says 30; ja says 40"
+        "_quiz.ja.md:2:10 E022 minutes differs between languages: en says 30; ja says 40"
     )
     assert found.quizzes["test"].exam.minutes == 30
 
@@ -106,7 +106,7 @@ def test_languages_that_disagree_are_told(tmp_path):
 def test_a_close_before_the_other_languages_opening_is_told(tmp_path):
     (problem,) = bank(tmp_path, en=f"exam: only\nopens: {CLOSES}", ja=f"exam: only\ncloses: {OPENS}").problems
 
-    assert problem.code == "E022" and "closes has to be after opens" in problem.message
+    assert told((problem,)) == ["3:9 E022"] and "closes has to be after opens" in problem.message
 
 
 @pytest.mark.parametrize(

@@ -76,7 +76,7 @@ def test_a_folder_is_a_quiz_with_title_introduction_and_order(folder):
     assert tuple(map(quiz.title, ("en", "ja", "fr"))) == ("About LoRA", "LoRAについて", "About LoRA")
     assert (quiz.introduction("en").source, quiz.introduction("en").line) == ("Read first.", 6)
     assert bank.quizzes[ROOT_QUIZ].questions == ("top",)
-    assert told(bank.problems) == ["2:1 E025"]
+    assert told(bank.problems) == ["2:12 E025"]
 
 
 def test_languages_complete_each_other(folder):
@@ -114,19 +114,29 @@ def test_a_language_with_another_key_or_other_choices_is_left_out(folder, englis
         (
             {"front": "difficulty: 1"},
             {"front": "difficulty: 2"},
-            "1:1 E022 difficulty differs between languages: en says 1; ja says 2",
+            "2:13 E022 difficulty differs between languages: en says 1; ja says 2",
         ),
         (
             {"front": CLAIM},
             {"front": CLAIM.replace("holds", "open")},
-            "2:1 E022 in claim half the verdict differs",
+            "2:43 E022 in claim half the verdict differs",
         ),
         (
             {"front": CLAIM},
             {"front": CLAIM.replace("1/2", "2/4")},
-            "2:1 E022 in claim half the tests differ",
+            "2:57 E022 in claim half the tests differ",
         ),
         ({"front": CLAIM}, {}, "1:1 E022 claim half is missing in this language"),
+        (
+            {"front": CLAIM},
+            {"front": "tags: [a]\nclaims: []"},
+            "3:9 E022 claim half is missing in this language",
+        ),
+        (
+            {"front": "techniques: [lora]\nshuffle: true"},
+            {"front": "shuffle: true\ntechniques:\n  - dora"},
+            "4:3 E022 techniques differs between languages: en says lora; ja says dora",
+        ),
     ],
 )
 def test_languages_that_disagree_are_told_apart(folder, english, japanese, expected):
@@ -208,7 +218,7 @@ def test_the_folders_own_quiz_file_orders_the_quizzes_and_the_rest_follow(folder
     bank = load(folder.root)
 
     assert list(bank.quizzes) == ["c", "b", "a"]
-    assert told(bank.problems) == ["2:1 E025"]
+    assert told(bank.problems) == ["2:12 E025"]
 
 
 @pytest.mark.parametrize("regrade", ["void", "credit-all"])

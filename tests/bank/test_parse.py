@@ -263,7 +263,7 @@ def test_all_problems_of_a_file_are_told_at_once():
         ("tags: &a [x]\nsources: *a", "2:7 E004", "alias"),
         ("<<: {tags: [x]}", "2:1 E004", "a key has to be a word"),
         ("tags: [a]\ntags: [b]", "3:1 E004", "appears twice"),
-        ("tags: " + "[" * 40 + "]" * 40, "2:1 E004", "nested too deeply"),
+        ("tags: " + "[" * 40 + "]" * 40, "2:22 E004", "nested more than 16 deep"),
         ("claims: [{id: a, sais: b, says: c}]", "2:18 E005", 'did you mean "says"?'),
         ("claims: [{id: a}]", "2:10 E006", 'a claim needs "says"'),
         ("claims: [{id: A b, says: c}]", "2:15 E006", "id"),
@@ -300,8 +300,10 @@ def test_all_problems_of_a_file_are_told_at_once():
             "3:28 E006",
             "cite needs the value",
         ),
-        ("claims:\n- {id: a, says: b, line: 4}", "3:3 E005", 'unknown key "line"'),
-        ("claims:\n- {id: a, says: b}\n- {id: a, says: c}", "4:1 E036", "a second claim a"),
+        ("claims:\n- {id: a, says: b, line: 4}", "3:20 E005", 'unknown key "line"'),
+        ("claims:\n- {id: a, says: b}\n- {id: a, says: c}", "4:8 E036", "a second claim a"),
+        ("claims:\n- id: a\n  says: b\n- says: c\n  id: a", "6:7 E036", "a second claim a"),
+        ("tags: [a]\nsources: ['x \ufffe']", "3:14 E004", "a character that YAML forbids"),
     ],
 )
 def test_front_matter_is_refused_at_the_line_and_column_of_what_is_wrong(front, expected, words):

@@ -66,7 +66,7 @@ def test_a_claim_that_records_refute_is_told_of_on_the_local_start_page_at_its_l
     refuted = Learner(app).get("/").text
 
     assert "E040" not in agreeing
-    assert ("questions/basics/first.en.md:7:1" in refuted and "E040" in refuted) is not public
+    assert ("questions/basics/first.en.md:7:5" in refuted and "E040" in refuted) is not public
 
 
 def test_a_question_names_its_file_and_line_and_links_them_where_links_are_set(settings, make_app):

@@ -37,6 +37,7 @@ CODES: dict[str, str] = {
     "E035": "A link names a claim that does not exist.",
     "E036": "Two claims have the same id.",
     "E037": "Raw HTML would be dropped from the page.",
+    "E038": "A formula, quote, list or HTML is nested too deeply; a formula is too long or defines commands.",
     "E040": "The evidence says otherwise than a claim teaches.",
     "E050": "A published record cannot be read.",
     "E060": "This program failed at the file, which may be good: please report it.",

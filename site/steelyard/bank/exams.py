@@ -29,15 +29,13 @@ def merge(described: Sequence[ParsedQuiz]) -> tuple[Exam, list[Problem]]:
                 words = (
                     f"{given[0].language} says {_word(values[name])}; {other.language} says {_word(theirs)}"
                 )
-                problems.append(
-                    Problem(other.path, 1, 1, "E022", f"{name} differs between languages: {words}")
-                )
+                message = f"{name} differs between languages: {words}"
+                problems.append(Problem(other.path, *other.places.value(name), "E022", message))
     opens, closes = values["opens"], values["closes"]
     if opens and closes and closes <= opens and not problems:
-        path = next(quiz.path for quiz in described if quiz.exam.closes)
-        problems.append(
-            Problem(path, 1, 1, "E022", "closes has to be after opens, which another language gives")
-        )
+        closing = next(quiz for quiz in described if quiz.exam.closes)
+        message = "closes has to be after opens, which another language gives"
+        problems.append(Problem(closing.path, *closing.places.value("closes"), "E022", message))
     only = any(quiz.exam.only for quiz in described)
     unreadable = any(quiz.exam.unreadable for quiz in described)
     return Exam(only=only, unreadable=unreadable, **values), problems

@@ -12,17 +12,20 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
 from steelyard.bank.model import Regrade, Scoring
+from steelyard.bank.places import Places, YamlPath
 from steelyard.bank.report import Report, did_you_mean, quoted
 from steelyard.claims import Claim, Test
 
 MAX_DEPTH = 16
+"""Of lists and mappings in one another; PyYAML composes them by recursion. A claim's test needs six."""
 
 M = TypeVar("M", bound=BaseModel)
 
 _Word = Annotated[str, Field(min_length=1, max_length=100)]
 _Words = Annotated[tuple[_Word, ...], Field(max_length=50)]
-_DASHES = re.compile(rf"^[ \t]*(?:[-?:][ \t]+){{{MAX_DEPTH}}}|^[ ]{{64}}", re.MULTILINE)
-_BRACKETS = re.compile(r"[\[\]{}]")
+
+_FORBIDDEN = re.compile("[^\t\n\r -~\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+"""What YAML 1.1 holds for no printable character."""
 
 
 class FrontMatter(BaseModel):
@@ -102,20 +105,21 @@ def split(lines: Sequence[str], report: Report) -> Block | None:
     return Block("", first + 2, first + 1)
 
 
-def read(block: Block, model: type[M], report: Report) -> M | None:
+def read(block: Block, model: type[M], report: Report) -> tuple[M | None, Places]:
     """Validate the front matter; None when it has problems, which are reported all at once."""
     before = len(report.problems)
     reader = _Reader(block, report)
     values = reader.values()
     if values is None:
-        return None
+        return None, Places()
+    places = reader.places()
     try:
         matter = model.model_validate(values)
     except ValidationError as error:
         for problem in error.errors(include_url=False, include_input=False):
             reader.explain(problem["type"], problem["loc"], problem["msg"], problem.get("ctx", {}), model)
-        return None
-    return matter if len(report.problems) == before else None
+        return None, places
+    return (matter if len(report.problems) == before else None), places
 
 
 class _Reader:
@@ -126,24 +130,31 @@ class _Reader:
 
     def at(self, mark: Any, code: str, message: str) -> None:
         """Report a problem at a mark of the YAML."""
+        self.report(*self.place(mark), code, message)
+
+    def place(self, mark: Any) -> tuple[int, int]:
+        """Return line and column in the file of a mark of the YAML."""
         last = self.block.line + self.block.source.count("\n")
-        line = min(self.block.line + mark.line, last) if mark else self.block.line
-        self.report(line, mark.column + 1 if mark else 1, code, message)
+        return min(self.block.line + mark.line, last), mark.column + 1
 
     def values(self) -> dict[str, Any] | None:
         """Return the mapping that the YAML writes, or None after reporting why there is none."""
         source = self.block.source
-        if _too_deep(source):
-            self.at(None, "E004", "the front matter is nested too deeply")
-            return None
         try:
+            if mark := _too_deep(source):
+                self.at(mark, "E004", f"the front matter is nested more than {MAX_DEPTH} deep")
+                return None
             self.root = yaml.compose(source, Loader=yaml.CSafeLoader)
         except yaml.MarkedYAMLError as error:
             mark = error.problem_mark or error.context_mark
             self.at(mark, "E004", f"the front matter is not YAML: {error.problem or error.context}")
             return None
         except yaml.YAMLError:
-            self.at(None, "E004", "the front matter is not YAML: it holds a character that YAML forbids")
+            forbidden = _FORBIDDEN.search(source)
+            passed = source[: forbidden.start()] if forbidden else ""
+            line, column = self.block.line + passed.count("\n"), len(passed) - passed.rfind("\n")
+            message = "the front matter is not YAML: it holds a character that YAML forbids"
+            self.report(line, column, "E004", message)
             return None
         if self.root is None:
             return {}
@@ -186,10 +197,31 @@ class _Reader:
             for test, test_node in _items(node, claim, "tests"):
                 self.set_line(test_node, test)
 
-    def set_line(self, node: yaml.Node, values: dict[str, Any]) -> None:
-        if "line" in values:
-            self.at(node.start_mark, "E005", 'unknown key "line"')
+    def set_line(self, node: yaml.MappingNode, values: dict[str, Any]) -> None:
+        for key, _ in node.value:
+            if key.value == "line":
+                self.at(key.start_mark, "E005", 'unknown key "line"')
         values["line"] = self.block.line + node.start_mark.line
+
+    def places(self) -> Places:
+        """Return where everything stands; to be called when `values` has found that there are no aliases."""
+        values: dict[YamlPath, tuple[int, int]] = {}
+        keys: dict[YamlPath, tuple[int, int]] = {}
+        nodes: list[tuple[YamlPath, yaml.Node]] = [((), self.root)] if self.root else []
+        for path, node in nodes:  # grows while it is gone through
+            values[path] = self.place(node.start_mark)
+            if isinstance(node, yaml.MappingNode):
+                for key, value in node.value:
+                    keys[*path, key.value] = self.place(key.start_mark)
+                    nodes.append(((*path, key.value), value))
+            elif isinstance(node, yaml.SequenceNode):
+                ids: set[str] = set()
+                for index, item in enumerate(node.value):
+                    claim = _claim_id(item) if path == ("claims",) else None
+                    step = index if claim is None or claim in ids else claim
+                    ids.add(claim or "")
+                    nodes.append(((*path, step), item))
+        return Places(values, keys)
 
     def scalar(self, node: yaml.Node) -> Any:
         kind = node.tag.removeprefix("tag:yaml.org,2002:")
@@ -266,13 +298,25 @@ def _items(
     ]
 
 
-def _too_deep(source: str) -> bool:
+def _claim_id(node: yaml.Node) -> str | None:
+    pairs = node.value if isinstance(node, yaml.MappingNode) else []
+    return next((value.value for key, value in pairs if key.value == "id" and type(value.value) is str), None)
+
+
+def _too_deep(source: str) -> Any:
+    """Return the mark of the first list or mapping that is nested too deeply, None without one.
+
+    Reading the events one after the other takes no recursion. Raises yaml.YAMLError.
+    """
     depth = 0
-    for match in _BRACKETS.finditer(source):
-        depth += 1 if match[0] in "[{" else -1
-        if depth > MAX_DEPTH:
-            return True
-    return _DASHES.search(source) is not None
+    for event in yaml.parse(source, Loader=yaml.CSafeLoader):
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+            if depth > MAX_DEPTH:
+                return event.start_mark
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+    return None
 
 
 def _owner(location: tuple[int | str, ...]) -> str:

@@ -83,7 +83,8 @@ def _given(translations: Sequence[_Translation], name: str, problems: list[Probl
         if ours != theirs:
             words = f"{setters[0].language} says {_words(ours)}; {other.language} says {_words(theirs)}"
             message = f"{name} differs between languages: {words}"
-            problems.append(Problem(other.question.path, 1, 1, "E022", message))
+            place = other.parsed.places.value(name)
+            problems.append(Problem(other.question.path, *place, "E022", message))
     return getattr(setters[0].question, name) if setters else None
 
 
@@ -118,13 +119,15 @@ def _claims(translations: Sequence[_Translation], problems: list[Problem]) -> di
                 elif _bare(first, name) != _bare(claim, name):
                     differ = "verdict differs" if name == "verdict" else "tests differ"
                     message = f"in claim {claim.id} the {differ} between languages"
-                    problems.append(Problem(translation.question.path, claim.line, 1, "E022", message))
+                    place = translation.parsed.places.value("claims", claim.id, name)
+                    problems.append(Problem(translation.question.path, *place, "E022", message))
             merged[claim.id] = first
     for translation in translations:
         own = {claim.id for claim in translation.question.claims}
         for claim_id in merged.keys() - own:
             message = f"claim {claim_id} is missing in this language: give its id and says"
-            problems.append(Problem(translation.question.path, 1, 1, "E022", message))
+            place = translation.parsed.places.value("claims")
+            problems.append(Problem(translation.question.path, *place, "E022", message))
     return merged
 
 

@@ -16,6 +16,7 @@ from unicodedata import category
 from steelyard.bank import exams, languages
 from steelyard.bank.model import ROOT_QUIZ, Bank, Edition, Exam, Quiz, Text, slug_of
 from steelyard.bank.parse import MAX_BYTES, Parsed, ParsedQuiz, parse, parse_quiz
+from steelyard.bank.places import Places
 from steelyard.bank.report import failure
 from steelyard.problems import Problem
 
@@ -152,7 +153,7 @@ def _read(file: QuestionFile, path: str) -> Parsed | ParsedQuiz | None:
 def _unread(path: str, language: str | None, problem: Problem, *, is_quiz: bool) -> Parsed | ParsedQuiz:
     if is_quiz:  # it may hide an exam's questions: nobody can tell
         exam = Exam(only=True, unreadable=True)
-        return ParsedQuiz("", Text(""), (), language or "en", 1, path, (problem,), exam)
+        return ParsedQuiz("", Text(""), (), language or "en", path, (problem,), exam)
     return Parsed(None, (problem,))
 
 
@@ -176,6 +177,7 @@ class _Assembly:
         self.quizzes: dict[str, dict[str, ParsedQuiz]] = defaultdict(dict)
         self.described: dict[str, list[ParsedQuiz]] = defaultdict(list)
         self.exams: dict[str, Exam] = {}
+        self.places: dict[str, Places] = {}
 
     def add(self, name: str, path: str, parsed: Parsed | ParsedQuiz) -> None:
         question_id, _ = _identify(name)
@@ -194,6 +196,7 @@ class _Assembly:
                 )
             else:
                 self.files[question_id][spoken] = (path, parsed)
+                self.places[path] = parsed.places
         else:
             self.broken[question_id] += problems
         self.problems += problems
@@ -228,6 +231,7 @@ class _Assembly:
             {question_id: tuple(problems) for question_id, problems in sorted(self.broken.items())},
             self.root,
             self.exams,
+            self.places,
         )
 
     def merge(self, question_id: str) -> tuple[Edition, list[Problem]]:
@@ -248,22 +252,22 @@ class _Assembly:
         """Put the quizzes into the order that the root's own `_quiz` names, the others behind them."""
         named: list[str] = []
         for _, root in sorted(self.quizzes.get(ROOT_QUIZ, {}).items()):
-            for word in root.order:
+            for index, word in enumerate(root.order):
                 named.append(word)
                 if word not in slugs and word not in self.files:
-                    self.missing(root, word, word)
+                    self.missing(root, index, word)
         return sorted(slugs, key=lambda slug: named.index(slug) if slug in named else len(named))
 
     def quiz(self, slug: str, ids: list[str], regraded: Collection[str]) -> Quiz:
         described = self.quizzes.get(slug, {})
         ordered: list[str] = []
         for _, quiz in sorted(described.items()):
-            for word in quiz.order:
+            for index, word in enumerate(quiz.order):
                 question_id = word if slug == ROOT_QUIZ else f"{slug}/{word}"
                 if question_id in ids and question_id not in ordered:
                     ordered.append(question_id)
                 elif question_id not in ids and slug != ROOT_QUIZ:
-                    self.missing(quiz, word, question_id)
+                    self.missing(quiz, index, question_id)
         return Quiz(
             slug,
             {language: quiz.title for language, quiz in described.items() if quiz.title},
@@ -279,10 +283,10 @@ class _Assembly:
             self.exams.get(slug, Exam()),
         )
 
-    def missing(self, quiz: ParsedQuiz, word: str, question_id: str) -> None:
+    def missing(self, quiz: ParsedQuiz, index: int, question_id: str) -> None:
         if question_id not in self.broken:
-            message = f'the order names "{word}", but the folder has no such question'
-            self.problems.append(Problem(quiz.path, quiz.order_line, 1, "E025", message))
+            message = f'the order names "{quiz.order[index]}", but the folder has no such question'
+            self.problems.append(Problem(quiz.path, *quiz.places.value("order", index), "E025", message))
 
 
 def _folders(ids: Collection[str]) -> dict[str, list[str]]:

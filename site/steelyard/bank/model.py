@@ -16,6 +16,7 @@ from typing import Literal, Self, TypeVar
 
 from pydantic import TypeAdapter
 
+from steelyard.bank.places import Places
 from steelyard.claims import Claim
 from steelyard.problems import Problem
 
@@ -243,6 +244,8 @@ class Bank:
     """The folder that was read; for finding files beside a question, never for showing."""
     exams: Mapping[str, Exam] = field(default_factory=dict)
     """Slug → how it is taken as an exam, of every folder with a `_quiz` file, even one that asks nothing."""
+    places: Mapping[str, Places] = field(default_factory=dict)
+    """Path of a question's file, as shown → where its front matter has what."""
 
     @cached_property
     def practice(self) -> Mapping[str, Edition]:

@@ -11,10 +11,11 @@ from unicodedata import normalize
 
 from markdown_it.token import Token
 
-from steelyard.bank import answer, choices, frontmatter
+from steelyard.bank import answer, choices, frontmatter, nesting
 from steelyard.bank.frontmatter import FrontMatter, QuizMatter
 from steelyard.bank.headings import HEADINGS, SECTIONS, Section, heading, miswritten, recognise
 from steelyard.bank.model import Choice, Exam, Part, Question, Text
+from steelyard.bank.places import Places
 from steelyard.bank.report import Report, quoted, span
 from steelyard.markdown import parser
 from steelyard.problems import Problem
@@ -39,6 +40,7 @@ class Parsed:
     """The front-matter keys that the file sets."""
     answer_line: int = 1
     """Where the key is given, for problems that concern it."""
+    places: Places = field(default_factory=Places)
 
 
 @dataclass(frozen=True)
@@ -49,10 +51,10 @@ class ParsedQuiz:
     introduction: Text
     order: tuple[str, ...]
     language: str
-    order_line: int
     path: str
     problems: tuple[Problem, ...]
     exam: Exam = field(default_factory=Exam)
+    places: Places = field(default_factory=Places)
 
 
 def parse(data: bytes, path: str, question_id: str = "", language: str | None = None) -> Parsed:
@@ -71,7 +73,7 @@ def parse_quiz(data: bytes, path: str, language: str) -> ParsedQuiz:
     _check_language(language, report)
     lines = _decode(data, report) or []
     block = frontmatter.split(lines, report)
-    matter = frontmatter.read(block, QuizMatter, report) if block else None
+    matter, places = frontmatter.read(block, QuizMatter, report) if block else (None, Places())
     body = block.body if block else 0
     tokens, _ = _blocks(lines, body)
     first = next((i for i, t in enumerate(tokens) if t.type == "heading_open" and t.level == 0), None)
@@ -82,13 +84,13 @@ def parse_quiz(data: bytes, path: str, language: str) -> ParsedQuiz:
     else:
         title, start = tokens[first + 1].content, _map(tokens[first])[1]
     order = matter.order if matter else ()
-    order_line = block.line if block else 1
     introduction = _text(lines, start, len(lines))
+    nesting.check(introduction, lines, report)
     if report.problems and not (matter and matter.exam):
         exam = unreadable_exam(data)
     else:
         exam = _exam(matter) if matter else Exam()
-    return ParsedQuiz(title, introduction, order, language, order_line, path, tuple(report.problems), exam)
+    return ParsedQuiz(title, introduction, order, language, path, tuple(report.problems), exam, places)
 
 
 def _exam(matter: QuizMatter) -> Exam:
@@ -180,18 +182,22 @@ class SourceFile:
 
     def question(self, question_id: str, language: str | None) -> Parsed:
         block = frontmatter.split(self.lines, self.report)
-        matter = frontmatter.read(block, FrontMatter, self.report) if block else FrontMatter()
-        self.check_claims(matter)
-        self.find_sections(block.body if block else 0)
+        matter, places = (
+            frontmatter.read(block, FrontMatter, self.report) if block else (FrontMatter(), Places())
+        )
+        self.check_claims(matter, places)
+        if not self.find_sections(block.body if block else 0):
+            return Parsed(None, tuple(self.report.problems))
         written = self.language()
         self.check_sections(language if language in HEADINGS else written)
         entries = self.read_choices()
         key, answer_line = self.key(entries, matter)
         parts = self.explanation(entries)
+        self.check_nesting(entries, parts)
         problems = tuple(sorted(self.report.problems, key=lambda problem: (problem.line, problem.column)))
         given = frozenset(matter.model_fields_set) if matter else frozenset()
         if self.report.has_errors or matter is None or self.title is None:
-            return Parsed(None, problems, given, answer_line)
+            return Parsed(None, problems, given, answer_line, places)
         feedback = {part.letter: part.text for part in parts if part.letter}
         kind = matter.type or ("multiple" if len(key) > 1 else "single")
         stem = self.sections["question"]
@@ -221,20 +227,36 @@ class SourceFile:
             claims=matter.claims,
             regrade=matter.regrade,
         )
-        return Parsed(question, problems, given, answer_line)
+        return Parsed(question, problems, given, answer_line, places)
 
-    def check_claims(self, matter: FrontMatter | None) -> None:
+    def check_nesting(self, entries: Sequence[choices.ChoiceEntry], parts: Sequence[Part]) -> None:
+        stem = self.sections.get("question")
+        texts = {_text(self.lines, stem.begin, stem.end)} if stem else set()
+        texts.update(choice.text for choice in entries)
+        texts.update(choice.feedback for choice in entries if choice.feedback)
+        texts.update(part.text for part in parts)
+        for text in texts:
+            nesting.check(text, self.lines, self.report)
+
+    def check_claims(self, matter: FrontMatter | None, places: Places) -> None:
         seen: set[str] = set()
-        for claim in matter.claims if matter else ():
+        for index, claim in enumerate(matter.claims if matter else ()):
             if claim.id in seen:
-                self.report(claim.line, 1, "E036", f"a second claim {claim.id}")
+                place = places.value("claims", index, "id")
+                self.report(*place, "E036", f"a second claim {claim.id}")
             seen.add(claim.id)
 
     # ---- sections ---------------------------------------------------------------------------------------
 
-    def find_sections(self, begin: int) -> None:
-        """Find the title and the sections; a heading that is written wrongly is reported and mended once."""
+    def find_sections(self, begin: int) -> bool:
+        """Find the title and the sections; a heading that is written wrongly is reported and mended once.
+
+        Return whether the parser has read all of the file: not where blocks are nested too deeply.
+        """
         tokens, self.definitions = _blocks(self.lines, begin)
+        if (deepest := nesting.deepest_block(tokens)) is not None:
+            self.report(deepest + 1, 1, "E038", nesting.TOO_DEEP)
+            return False
         missing = set(SECTIONS) - {name for _, (_, name) in self.headings(tokens)}
         lines = list(self.lines)
         for i in range(begin, len(lines)):
@@ -247,6 +269,7 @@ class SourceFile:
             self.lines = lines
             tokens, self.definitions = _blocks(lines, begin)
         self.cut(tokens, begin)
+        return True
 
     def headings(self, tokens: Sequence[Token]) -> list[tuple[int, tuple[str, Section]]]:
         """Return the sections' headings: the index of the token, language and section."""

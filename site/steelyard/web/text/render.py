@@ -20,11 +20,11 @@ from flask import has_request_context, request
 from markdown_it.renderer import RendererHTML
 from markdown_it.token import Token
 from markupsafe import Markup, escape
-from math_core import LatexError, LatexToMathML
 
 from steelyard.html import IMAGE_TYPES, SCHEME, below, empty_corners, shift_headings
 from steelyard.markdown import HTML_TAGS, parser
 from steelyard.web.text.highlight import highlight
+from steelyard.web.text.mathml import mathml
 from steelyard.web.text.vocabulary import verdict_words
 
 if TYPE_CHECKING:
@@ -227,11 +227,10 @@ def _verdict(verdict: Verdict, words: str) -> str:
 
 
 def _math(latex: str, *, display: bool) -> str:
-    try:
-        mathml = _MATH.convert_with_local_state(latex.strip(), displaystyle=display)
-    except LatexError:
+    converted = mathml(latex.strip(), display=display)
+    if converted is None:
         return f'<code class="{_OURS}bad-math">{escape(latex)}</code>'
-    return re.sub(r' style="([^"]*)"', _alignment, mathml)
+    return re.sub(r' style="([^"]*)"', _alignment, converted)
 
 
 def _alignment(style: re.Match[str]) -> str:
@@ -240,7 +239,6 @@ def _alignment(style: re.Match[str]) -> str:
     return f' class="{_OURS}{align[1]}"' if align else ""
 
 
-_MATH = LatexToMathML()
 _PARSER = parser()
 _RENDERER = _Renderer(_PARSER)
 # The dialect's own rule: no space between CJK characters.
