@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import datetime, timedelta
+from hashlib import sha256
 
 import pytest
 import sqlalchemy as sa
@@ -15,6 +16,7 @@ from steelyard import exam_lifecycle, store
 from steelyard.bank.model import Exam
 from steelyard.settings import Settings
 from steelyard.web.app.database import db
+from steelyard.web.quiz import attempt_ids
 
 SECRETS = ("Final one", "Final two", "Final three", "Feedback on", "Choice A of")
 
@@ -142,6 +144,47 @@ def test_its_pictures_are_sent_as_far_as_its_questions_are_told(app, learner, cl
     assert during == [200, 404, 200]
     assert statuses() == [200, 200, 200]
     assert [sent(Learner(app), url) for url in urls] == [404, 404, 200]
+
+
+def forged_exam_id(learner: Learner, slug: str) -> str:
+    """Return what the id of a learner's exam was once: anybody could work it out who knew the learner's id."""
+    with learner.client.session_transaction() as session:
+        return sha256(f"{session['learner']}/{slug}/exam".encode()).hexdigest()[:32]
+
+
+@pytest.mark.parametrize("mode", ["practice", "review", "exam", ""])
+def test_an_answer_under_an_id_that_no_page_gave_is_refused_and_opens_nothing(app, learner, mode):
+    page = learner.get("/questions/basics/first")
+    ids = [forged_exam_id(learner, "final"), "0" * 32, page.hidden["attempt"][::-1]]
+    ids.append(learner.get("/questions/basics/second").hidden["attempt"])
+    for attempt in ids:
+        data = {**page.hidden, "attempt": attempt, "mode": mode, "choice": "A"}
+        assert learner.client.post("/questions/basics/first", data=data).status_code in (400, 404)
+
+    assert sent(learner, "/media/final/feedback.svg") == sent(learner, "/media/final/stem.svg") == 404
+    assert chosen(app) == {} and learner.start("final", "exam").path == "/questions/final/one"
+
+
+def test_practice_under_the_former_id_of_an_exam_shows_no_picture_and_takes_no_place(app, learner):
+    learner.answer(learner.get("/questions/basics/first"), ["A"])
+    with learner.client.session_transaction() as session:
+        own = session["learner"]
+    forged = {"id": forged_exam_id(learner, "final"), "quiz": None, "mode": "practice", "started": OPENS}
+    with app.app_context():
+        db.session.add(store.Attempt(learner=own, **forged))
+        db.session.commit()
+
+    assert sent(learner, "/media/final/feedback.svg") == sent(learner, "/media/final/stem.svg") == 404
+    assert learner.start("final", "exam").path == "/questions/final/one"
+
+
+def test_an_exam_that_began_before_an_upgrade_goes_on(app, learner):
+    with pytest.MonkeyPatch.context() as before:
+        before.setattr("steelyard.web.quiz.quizzes.exam_attempt_id", attempt_ids.former_exam_attempt_id)
+        attempt = attempt_of(learner.start("final", "exam"))
+
+    assert start_from_an_old_page(learner).path == f"/attempts/{attempt}"
+    assert sent(learner, "/media/final/stem.svg") == 200
 
 
 # ---- opening and closing ----------------------------------------------------------------------------------

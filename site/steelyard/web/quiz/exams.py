@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ from steelyard.web.app.identity import learner_id
 from steelyard.web.app.languages import language
 from steelyard.web.app.security import CONTENT_SECURITY_POLICY, drafts, submissions
 from steelyard.web.app.state import state
+from steelyard.web.quiz.attempt_ids import exam_attempt_id, former_exam_attempt_id
 from steelyard.web.quiz.opened import open_question, told_page
 from steelyard.web.quiz.rendered import pinned_edition, rendered, unfit
 
@@ -68,9 +68,13 @@ def find(attempt_id: str) -> AttemptView | None:
     return attempt
 
 
-def only_attempt(slug: str) -> str:
-    """Return the id of this learner's attempt at an exam-only quiz, of which there is one at most."""
-    return hashlib.sha256(f"{learner_id()}/{slug}/exam".encode()).hexdigest()[:32]
+def find_only(slug: str) -> AttemptView | None:
+    """Return this learner's attempt at an exam-only quiz, of which there is one at most."""
+    for attempt_id in (exam_attempt_id(learner_id(), slug), former_exam_attempt_id(learner_id(), slug)):
+        attempt = find(attempt_id)
+        if attempt and attempt.mode == "exam" and attempt.quiz == slug:
+            return attempt
+    return None
 
 
 def is_sealed(attempt: AttemptView) -> bool:

@@ -48,7 +48,7 @@ def _may_see(path: Path) -> bool:
     slug = next((folder for folder in folders if folder in bank.exams or folder in bank.quizzes), None)
     if slug is None or not bank.exams.get(slug, Exam()).only:
         return True
-    attempt = exams.find(exams.only_attempt(slug))
+    attempt = exams.find_only(slug)
     if attempt is None:
         return False
     if not attempt.under_way and not exams.is_sealed(attempt):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from urllib.parse import quote
 
@@ -17,6 +16,7 @@ from steelyard.web.app.identity import TURN, learner_id
 from steelyard.web.app.languages import language
 from steelyard.web.app.state import state
 from steelyard.web.evidence.cards import evidence_cards
+from steelyard.web.quiz.attempt_ids import is_lone_attempt_id, lone_attempt_id
 from steelyard.web.quiz.order import shuffled
 from steelyard.web.quiz.rendered import RenderedQuestion, pinned_edition, rendered
 from steelyard.web.text.scale import scale_low
@@ -50,7 +50,8 @@ def open_question(
 ) -> OpenQuestion:
     """Return a question as pinned by its attempt, else as it stands in the bank. Aborts without one.
 
-    Without an attempt one begins with the answer, of this id, else of the learner's next one.
+    Without an attempt one begins with the answer: of this id, which has to be one that this server gave, else of
+    the learner's next one.
     """
     item = attempt.item(question_id) if attempt else None
     bank = state().bank
@@ -64,6 +65,8 @@ def open_question(
         abort(Response(render_template("questions/regraded.html"), 410, mimetype="text/html"))
     else:
         abort(_missing(question_id))
+    if attempt is None and attempt_id is not None and not is_lone_attempt_id(attempt_id, question_id):
+        abort(400)
     attempt_id = attempt.id if attempt else attempt_id or next_attempt_id(question_id)
     letters = item.letters if item else shuffled(edition.first, attempt_id)
     return OpenQuestion(edition, rendered(edition, language()), attempt_id, letters, attempt, item)
@@ -71,8 +74,7 @@ def open_question(
 
 def next_attempt_id(question_id: str) -> str:
     """Return the id of the attempt that begins if this question is answered alone; the same until it is."""
-    turn = session.get(TURN, 0)
-    return hashlib.sha256(f"{learner_id()}/{turn}/{question_id}".encode()).hexdigest()[:32]
+    return lone_attempt_id(learner_id(), session.get(TURN, 0), question_id)
 
 
 def _missing(question_id: str) -> int | Response:

@@ -36,7 +36,7 @@ class PracticeItem:
     ) -> PracticeItem:
         """Return a question in its attempt, or alone. Aborts without one.
 
-        Alone it begins an attempt with its answer, of this id, else of the learner's next one.
+        Alone it begins an attempt with its answer; see `open_question` for its id.
         """
         return cls(open_question(question_id, attempt, attempt_id))
 

@@ -20,7 +20,8 @@ from steelyard.web.app.identity import known_learner, learner_id, summaries_by_q
 from steelyard.web.app.languages import language
 from steelyard.web.app.security import submissions
 from steelyard.web.app.state import state
-from steelyard.web.quiz.exams import only_attempt
+from steelyard.web.quiz.attempt_ids import exam_attempt_id
+from steelyard.web.quiz.exams import find_only
 from steelyard.web.quiz.order import shuffled
 from steelyard.web.text.render import render
 
@@ -69,11 +70,11 @@ def start(slug: str) -> Response:
 
 
 def _start_exam(bank: Bank, quiz: Quiz, now: datetime) -> Response:
-    attempt = only_attempt(quiz.slug) if quiz.exam.only else secrets.token_hex(16)
-    if quiz.exam.only and store.attempt_view(db.session, attempt, learner_id()):
-        return redirect(url_for("attempts.show", attempt_id=attempt), 303)
+    if quiz.exam.only and (begun := find_only(quiz.slug)):
+        return redirect(url_for("attempts.show", attempt_id=begun.id), 303)
     if quiz.exam.availability(now) != "open":
         return redirect(url_for(".show", slug=quiz.slug), 303)  # its page says when
+    attempt = exam_attempt_id(learner_id(), quiz.slug) if quiz.exam.only else secrets.token_hex(16)
     ends = exam_lifecycle.deadline(quiz.exam, now, extra_percent(db.session, learner_id()))
     _begin(attempt, quiz, "exam", now, ends)
     return redirect(url_for("questions.show", question_id=quiz.questions[0], attempt=attempt), 303)
