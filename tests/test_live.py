@@ -73,15 +73,17 @@ def test_when_loading_fails_the_last_good_value_stays_and_the_next_change_is_loa
 
 
 @pytest.mark.usefixtures("at_once")
-def test_the_folder_may_vanish_and_come_back(tmp_path):
+def test_a_folder_may_come_later_and_one_that_is_missing_keeps_what_it_held(tmp_path, caplog):
     root = tmp_path / "questions"
     live = Live(names, root)
     assert live.value == {}
     root.mkdir()
     (root / "a.md").write_text("one")
     assert live.value == {"a.md": "one"}
-    (root / "a.md").unlink()
-    root.rmdir()
+    root.rename(tmp_path / "away")
+    assert [live.value, live.value] == [{"a.md": "one"}] * 2
+    assert caplog.text.count("the folder questions is missing") == caplog.text.count("Traceback") == 1
+    root.mkdir()
     assert live.value == {}
 
 

@@ -28,7 +28,8 @@ class Live(Generic[T]):
     """`load(root)`, called again when a file below `root` has changed. Thread-safe.
 
     `load` should keep what it can of unchanged files. When it raises, the last good value stays and the error
-    is logged; the first call, made on construction, may raise. A reader never waits for another's loading.
+    is logged; the first call, made on construction, may raise. So it does while a folder that was there is
+    missing: it is being replaced, or its disk is away. A reader never waits for another's loading.
     """
 
     def __init__(self, load: Callable[[Path], T], root: Path) -> None:
@@ -40,6 +41,8 @@ class Live(Generic[T]):
         self._looked = time.monotonic()
         self._stop = Event()
         self._thread: Thread | None = None
+        self._reported = ""
+        """The error that was logged last: it is logged once, however often it is met."""
 
     @property
     def value(self) -> T:
@@ -58,11 +61,16 @@ class Live(Generic[T]):
             stamp = _stamp(self.root)
             if stamp == self._stamp:
                 return False
+            if not self.root.is_dir():
+                raise FileNotFoundError(f"the folder {self.root.name} is missing")
             self._value = self._load(self.root)
             self._stamp = stamp
+            self._reported = ""
             return True
-        except Exception:
-            _log.exception("could not read %s again; the last good state stays", self.root.name)
+        except Exception as error:
+            if str(error) != self._reported:
+                _log.exception("could not read %s again; the last good state stays", self.root.name)
+            self._reported = str(error)
             return False
         finally:
             self._loading.release()

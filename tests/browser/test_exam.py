@@ -23,7 +23,7 @@ from steelyard.web.app.database import db, migrate
 pytestmark = pytest.mark.browser
 
 AXE = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
-HANDED_IN = {"en": "You handed in at", "ja": "に提出しました。"}
+HANDED_IN = {"en": "You handed in on", "ja": "に提出しました。"}
 
 
 @pytest.fixture(scope="module")
@@ -294,7 +294,7 @@ def test_the_time_counts_down_is_announced_twice_and_ends_the_exam(browser: Brow
         expect(page.locator(".notice")).to_have_text(re.compile("The time is up"))
         clock.go(10)
         page.clock.fast_forward("00:20")
-        expect(page.locator("main")).to_contain_text("The time was up at")
+        expect(page.locator("main")).to_contain_text("The time was up on")
         expect(page.locator(".score-list li")).to_have_count(3)
 
 

@@ -29,6 +29,8 @@ CODES: dict[str, str] = {
     "E024": "Two questions have the same stem and choices.",
     "E025": "A quiz file names a question that is not there.",
     "E026": "A file name's language is not known.",
+    "E027": "A quiz that was exam-only has lost its description, and stays shut until a whole one is there.",
+    "E028": "A question stands in the place of a quiz's description (`_quiz`).",
     "E030": "A technique is not known.",
     "E031": "A relative link or image leads nowhere.",
     "E032": "Feedback is given for a choice that does not exist.",

@@ -13,7 +13,8 @@ from pathlib import Path, PurePosixPath
 from threading import Lock
 from unicodedata import category
 
-from steelyard.bank import exams, languages
+from steelyard.bank import languages
+from steelyard.bank.exam_memory import ExamMemory
 from steelyard.bank.model import ROOT_QUIZ, Bank, Edition, Exam, Quiz, Text, slug_of
 from steelyard.bank.parse import MAX_BYTES, Parsed, ParsedQuiz, parse, parse_quiz
 from steelyard.bank.places import Places
@@ -47,11 +48,20 @@ def load(root: Path, *, shown: str | None = None, only: Collection[str] | None =
 
 
 class Loader:
-    """Reads a folder again and again, and parses only the files that changed in between. Thread-safe."""
+    """Reads a folder again and again, and parses only the files that changed in between. Thread-safe.
 
-    def __init__(self, shown: str | None = None, only: Collection[str] | None = None) -> None:
+    `memory` is the file in which it keeps which quizzes are exam-only; see `steelyard.bank.exam_memory`.
+    """
+
+    def __init__(
+        self,
+        shown: str | None = None,
+        only: Collection[str] | None = None,
+        memory: Path | None = None,
+    ) -> None:
         self._shown = shown
         self._only = only
+        self._exams = ExamMemory(memory)
         self._known: dict[str, tuple[tuple[int, ...], Parsed | ParsedQuiz]] = {}
         self._merged: _Merged = {}
         self._lock = Lock()
@@ -63,7 +73,7 @@ class Loader:
             files = [_named(root, name) for name in sorted(self._only)] if self._only else _files(root)
             known = self._known
             self._known = {}
-            assembly = _Assembly(root, self._merged)
+            assembly = _Assembly(root, self._merged, self._exams)
             for file in files:
                 path = f"{prefix}{file.name}"
                 before = known.get(file.name)
@@ -167,9 +177,10 @@ def _identify(name: str) -> tuple[str, str | None]:
 class _Assembly:
     """Puts the parsed files together: languages to editions, folders to quizzes."""
 
-    def __init__(self, root: Path, before: _Merged) -> None:
+    def __init__(self, root: Path, before: _Merged, memory: ExamMemory) -> None:
         self.root = root
         self.before = before
+        self.memory = memory
         self.merged: _Merged = {}
         self.problems: list[Problem] = []
         self.files: dict[str, dict[str, tuple[str, Parsed]]] = defaultdict(dict)
@@ -214,14 +225,15 @@ class _Assembly:
                 }
                 if left_out:
                     self.broken[question_id] += [problem for problem in problems if problem.path in left_out]
-        for slug, described in self.described.items():
-            try:
-                self.exams[slug], problems = exams.merge(described)
-            except Exception as error:
-                self.exams[slug] = Exam(only=True, unreadable=True)
-                problems = [failure(described[0].path, error)]
-            self.problems += problems
         folders = _folders(questions)
+        asked = {
+            slug: frozenset(
+                question.wording_digest for question_id in ids for question in questions[question_id].values()
+            )
+            for slug, ids in folders.items()
+        }
+        self.exams, problems = self.memory.settle(self.described, asked)
+        self.problems += problems
         regraded = {question_id for question_id, edition in questions.items() if edition.first.regrade}
         quizzes = {slug: self.quiz(slug, folders[slug], regraded) for slug in self.ordered(list(folders))}
         return Bank(
@@ -259,7 +271,9 @@ class _Assembly:
         return sorted(slugs, key=lambda slug: named.index(slug) if slug in named else len(named))
 
     def quiz(self, slug: str, ids: list[str], regraded: Collection[str]) -> Quiz:
-        described = self.quizzes.get(slug, {})
+        exam = self.exams.get(slug, Exam())
+        # What stands in place of a description that is damaged may be anything, even a question of the exam.
+        described = {} if exam.unreadable else self.quizzes.get(slug, {})
         ordered: list[str] = []
         for _, quiz in sorted(described.items()):
             for index, word in enumerate(quiz.order):
@@ -280,7 +294,7 @@ class _Assembly:
                 )
                 if question_id not in regraded
             ),
-            self.exams.get(slug, Exam()),
+            exam,
         )
 
     def missing(self, quiz: ParsedQuiz, index: int, question_id: str) -> None:

@@ -127,6 +127,14 @@ class Question:
         """The sha256 of `to_json`, in hexadecimal digits: equal versions are equal questions."""
         return hashlib.sha256(self.to_json()).hexdigest()
 
+    @cached_property
+    def wording_digest(self) -> str:
+        """Sixteen hexadecimal digits that tell what is asked, wherever its file lies: kind, stem, choices."""
+        visible = [self.type, self.stem.source]
+        for choice in self.choices:
+            visible += [choice.letter, choice.text.source]
+        return hashlib.sha256("\0".join(visible).encode()).hexdigest()[:16]
+
 
 _QUESTION: TypeAdapter[Question] = TypeAdapter(Question)
 

@@ -24,6 +24,9 @@ MAX_BYTES = 64 * 1024
 """A question has a few thousand; the limit bounds how long a hostile one can keep the parser busy."""
 
 _MD = parser()
+_EXAM = re.compile(rb"^\W*(?:exam|opens|closes)\W*:", re.MULTILINE)
+_MEANT = re.compile(r'did you mean "(?:exam|opens|closes)"')
+_LOST = frozenset(("E001", "E002", "E003", "E004", "E028"))
 CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028\u2029]")
 """What no question file may hold."""
 _FEEDBACK = re.compile(r"[*_]*([A-ZＡ-Ｚ])[*_]*(?:[.．)）:：、].*|[*_]*)", re.DOTALL)
@@ -55,6 +58,8 @@ class ParsedQuiz:
     problems: tuple[Problem, ...]
     exam: Exam = field(default_factory=Exam)
     places: Places = field(default_factory=Places)
+    speaks_of_an_exam: bool = False
+    """Whether the file, readable or not, has a line that is or may be meant as `exam:`."""
 
 
 def parse(data: bytes, path: str, question_id: str = "", language: str | None = None) -> Parsed:
@@ -86,20 +91,31 @@ def parse_quiz(data: bytes, path: str, language: str) -> ParsedQuiz:
     order = matter.order if matter else ()
     introduction = _text(lines, start, len(lines))
     nesting.check(introduction, lines, report)
-    if report.problems and not (matter and matter.exam):
-        exam = unreadable_exam(data)
-    else:
-        exam = _exam(matter) if matter else Exam()
-    return ParsedQuiz(title, introduction, order, language, path, tuple(report.problems), exam, places)
+    for i, token in enumerate(tokens):
+        if token.type == "heading_open" and token.tag == "h2" and recognise(tokens[i + 1].content):
+            message = "this is a question; a _quiz file has a title and an introduction"
+            report(_map(token)[0] + 1, 1, "E028", message)
+            break
+    exam = _exam(matter) if matter else Exam()
+    speaks = exam.only or _EXAM.search(data) is not None or _has_key_like_exam(report.problems)
+    if report.problems and not exam.only and (speaks or _is_lost(lines, report.problems)):
+        exam = Exam(only=True, unreadable=True)
+    problems = tuple(report.problems)
+    return ParsedQuiz(title, introduction, order, language, path, problems, exam, places, speaks)
 
 
 def _exam(matter: QuizMatter) -> Exam:
     return Exam(matter.exam == "only", matter.minutes, matter.opens, matter.closes)
 
 
-def unreadable_exam(data: bytes) -> Exam:
-    """Return how to treat a quiz whose file has problems: one that may be exam-only stays hidden."""
-    return Exam(only=True, unreadable=True) if re.search(rb"^\W*exam\W*:", data, re.MULTILINE) else Exam()
+def _has_key_like_exam(problems: Sequence[Problem]) -> bool:
+    """Return whether an unknown key may be a slip for one that only an exam has."""
+    return any(problem.code == "E005" and _MEANT.search(problem.message) for problem in problems)
+
+
+def _is_lost(lines: Sequence[str], problems: Sequence[Problem]) -> bool:
+    """Return whether so little of a file can be read that nobody can tell whether it was an exam's."""
+    return not any(line.strip() for line in lines) or any(problem.code in _LOST for problem in problems)
 
 
 def _check_language(language: str | None, report: Report) -> None:

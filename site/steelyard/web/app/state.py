@@ -29,7 +29,8 @@ class State:
     @classmethod
     def read(cls, settings: Settings) -> State:
         """Read both folders."""
-        return cls(settings, Live(Loader(), settings.questions), Live(evidence.load, settings.results))
+        loader = Loader(memory=settings.data / "exams.json")
+        return cls(settings, Live(loader, settings.questions), Live(evidence.load, settings.results))
 
     @property
     def bank(self) -> Bank:

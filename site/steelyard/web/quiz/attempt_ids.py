@@ -1,8 +1,8 @@
 """The ids of attempts that are begun under an id of their own making: only this server can name them.
 
-An attempt at a lone question begins with its answer, and one at an exam-only quiz is begun once. Both have an id that
-is worked out rather than drawn, so that a form sent twice begins one attempt. They are worked out with the site's
-secret: who knows a learner's id can neither name that learner's next attempt nor take its place.
+An attempt at a lone question begins with its answer, and one at an exam-only quiz is begun once. Both have an
+id that is worked out rather than drawn, so that a form sent twice begins one attempt. It takes the site's
+secret to work them out: who knows a learner's id can neither name their next attempt nor take its place.
 """
 
 from __future__ import annotations

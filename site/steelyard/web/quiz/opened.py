@@ -50,8 +50,8 @@ def open_question(
 ) -> OpenQuestion:
     """Return a question as pinned by its attempt, else as it stands in the bank. Aborts without one.
 
-    Without an attempt one begins with the answer: of this id, which has to be one that this server gave, else of
-    the learner's next one.
+    Without an attempt one begins with the answer: of this id, which has to be one that this server gave, else
+    of the learner's next one.
     """
     item = attempt.item(question_id) if attempt else None
     bank = state().bank

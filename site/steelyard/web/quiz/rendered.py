@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -107,7 +106,7 @@ def _shown(records: Records, edition: Edition, language: str) -> RenderedQuestio
         len(made),
         sum(number.claim in decided for number in made),
         _figure(judged),
-        _wording_digest(question),
+        question.wording_digest,
     )
 
 
@@ -119,10 +118,3 @@ def _figure(judged: Mapping[str, Judgement]) -> tuple[str, Finding] | None:
             if weighed and test.take == "saving" and test.metric == "memory.peak_bytes":
                 return claim_id, finding
     return None
-
-
-def _wording_digest(question: Question) -> str:
-    visible = [question.type, question.stem.source]
-    for choice in question.choices:
-        visible += [choice.letter, choice.text.source]
-    return hashlib.sha256("\0".join(visible).encode()).hexdigest()[:16]

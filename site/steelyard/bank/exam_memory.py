@@ -1,0 +1,197 @@
+"""What is known of the exam-only quizzes of a folder, so that no accident to their files opens one.
+
+A quiz that was exam-only stays so until a whole description says otherwise: every file that described it is
+there, has no problem, and none says `exam: only`. Until then its exam is `unreadable`: nobody can begin it,
+its questions are shown to those who take it and to nobody else, and its results wait for the close that was
+known last. A folder that is new, has no description and holds the questions of an exam whose folder is gone
+is that exam's; one inside an exam's folder that has no description is shut with it.
+
+The memory is kept in a file beside the database, since a server may start anew in the very moment of the
+damage, and several processes serve one folder. It is written as a whole or not at all; without a folder that
+can be written to, each process remembers for itself.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import tempfile
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path, PurePosixPath
+from typing import Any, Self
+
+from steelyard.bank import exams
+from steelyard.bank.model import ROOT_QUIZ, Exam
+from steelyard.bank.parse import ParsedQuiz
+from steelyard.bank.report import failure
+from steelyard.problems import Problem
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class KnownExam:
+    """An exam-only quiz as its files last described it."""
+
+    exam: Exam
+    files: frozenset[str]
+    """The names of the files that described it."""
+    asked: frozenset[str]
+    """The digests of its questions' wording, by which its folder is known again under another name."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the values as `from_json` reads them."""
+        opens, closes = self.exam.opens, self.exam.closes
+        return {
+            "minutes": self.exam.minutes,
+            "opens": opens.isoformat() if opens else None,
+            "closes": closes.isoformat() if closes else None,
+            "files": sorted(self.files),
+            "asked": sorted(self.asked),
+        }
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Self:
+        """Read what `to_json` returned. Raises KeyError, TypeError or ValueError."""
+        opens, closes = (
+            values[name] and datetime.fromisoformat(values[name]) for name in ("opens", "closes")
+        )
+        exam = Exam(only=True, minutes=values["minutes"], opens=opens, closes=closes)
+        return cls(exam, frozenset(values["files"]), frozenset(values["asked"]))
+
+
+class ExamMemory:
+    """The exam-only quizzes of one folder of questions. Not thread-safe: its `Loader` holds a lock."""
+
+    def __init__(self, path: Path | None = None) -> None:
+        self._path = path
+        self._signature: tuple[int, ...] | None = None
+        self._known: dict[str, KnownExam] = {}
+        self._open: frozenset[str] = frozenset()
+        """The quizzes that were for practice when they were read last: a slip in their files shuts none."""
+
+    def settle(
+        self,
+        described: Mapping[str, Sequence[ParsedQuiz]],
+        asked: Mapping[str, frozenset[str]],
+    ) -> tuple[dict[str, Exam], list[Problem]]:
+        """Return how each quiz is taken as an exam, those included whose files are gone, and what is wrong.
+
+        `described`: slug → what came of its description's files. `asked`: slug → the digests of the wording
+        of its folder's questions.
+        """
+        self._read()
+        known = dict(self._known)
+        settled: dict[str, Exam] = {}
+        problems: list[Problem] = []
+        for slug, files in described.items():
+            try:
+                exam, disagreements = exams.merge(files)
+            except Exception as error:
+                exam, disagreements = Exam(only=True, unreadable=True), [failure(files[0].path, error)]
+            problems += disagreements
+            settled[slug] = exam
+            if exam.only and not exam.unreadable:
+                known[slug] = KnownExam(exam, _names(files), asked.get(slug, frozenset()))
+            elif slug in known and _says_otherwise(files, known[slug]):
+                del known[slug]
+            elif slug in self._open and not any(file.speaks_of_an_exam for file in files):
+                settled[slug] = replace(exam, only=False, unreadable=False)
+        for slug in asked.keys() - described.keys() - known.keys():
+            if moved := _moved(asked[slug], known, asked.keys() | described.keys()):
+                known[slug] = replace(known[moved], asked=asked[slug])
+        for slug, last in known.items():
+            exam = settled.get(slug, Exam())
+            if not exam.only or exam.unreadable:
+                settled[slug] = replace(last.exam, unreadable=True)
+                if slug in asked or slug in described:
+                    problems.append(_shut(slug, last, described.get(slug, ())))
+        for slug in asked.keys() - settled.keys():
+            if above := _exam_above(slug, settled):
+                settled[slug] = replace(settled[above], unreadable=True)
+        self._open = frozenset(asked.keys() | settled.keys()) - {
+            s for s, exam in settled.items() if exam.only
+        }
+        self._write(known)
+        return settled, problems
+
+    def _read(self) -> None:
+        """Take over what another process has written since."""
+        if self._path is None:
+            return
+        try:
+            signature = _signature(self._path)
+            if signature == self._signature:
+                return
+            values = json.loads(self._path.read_bytes())
+            self._known = {slug: KnownExam.from_json(value) for slug, value in values.items()}
+            self._signature = signature
+        except FileNotFoundError:
+            self._signature = None
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            _log.warning("%s cannot be read (%s); the exams known so far stay shut", self._path, error)
+
+    def _write(self, known: dict[str, KnownExam]) -> None:
+        changed, self._known = known != self._known, known
+        if self._path is None or not changed:
+            return
+        content = json.dumps({slug: last.to_json() for slug, last in sorted(known.items())}, indent=1)
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            with tempfile.NamedTemporaryFile(
+                "w", encoding="utf-8", dir=self._path.parent, prefix=f".{self._path.name}.", delete=False
+            ) as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            Path(file.name).replace(self._path)
+            self._signature = _signature(self._path)
+        except OSError as error:
+            _log.warning(
+                "%s cannot be written (%s): exams are known until the server ends", self._path, error
+            )
+
+
+def _names(files: Sequence[ParsedQuiz]) -> frozenset[str]:
+    return frozenset(PurePosixPath(file.path).name for file in files)
+
+
+def _says_otherwise(files: Sequence[ParsedQuiz], last: KnownExam) -> bool:
+    """Return whether a description that does not say `exam: only` is whole: nothing of it is lost or cut.
+
+    Two files of one content are a file that stands in the place of another.
+    """
+    contents = {(file.title, file.introduction.source) for file in files}
+    return (
+        _names(files) >= last.files
+        and len(contents) == len(files)
+        and not any(file.problems for file in files)
+    )
+
+
+def _moved(asked: frozenset[str], known: Mapping[str, KnownExam], here: Collection[str]) -> str | None:
+    """Return the exam whose folder is gone and whose questions are these, or None."""
+    return next((slug for slug, last in known.items() if slug not in here and last.asked & asked), None)
+
+
+def _exam_above(slug: str, settled: Mapping[str, Exam]) -> str | None:
+    """Return the nearest folder above that has a description, if its quiz is exam-only."""
+    above = (str(parent) for parent in PurePosixPath(slug).parents if str(parent) not in (".", ROOT_QUIZ))
+    nearest = next((folder for folder in above if folder in settled), None)
+    return nearest if nearest is not None and settled[nearest].only else None
+
+
+def _shut(slug: str, last: KnownExam, files: Sequence[ParsedQuiz]) -> Problem:
+    gone = sorted(last.files - _names(files))
+    path = files[0].path if files else f"{slug}/{gone[0]}"
+    why = f"{', '.join(gone)} is not there" if gone else "its description cannot be relied on"
+    message = f"this quiz was exam-only and stays shut, since {why}: mend it, or say there that it is none"
+    return Problem(path, 1, 1, "E027", message)
+
+
+def _signature(path: Path) -> tuple[int, ...]:
+    status = path.stat()
+    return status.st_mtime_ns, status.st_size, status.st_ino
