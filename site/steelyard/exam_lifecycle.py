@@ -94,17 +94,20 @@ def sealed(session: Session, bank: Bank, quizzes: Collection[str], now: datetime
     """Return those of the quizzes whose exams' results nobody may see yet.
 
     The results of an exam-only quiz are told once it has closed and nobody is taking it any more: somebody
-    with extra time may be. Those of a quiz that has vanished from the bank wait for the last one as well.
+    with extra time may be. Those of a quiz of which the bank knows nothing wait for the last one as well, and
+    for the latest close that an attempt at it began with.
     """
     untold: set[str] = set()
     asked: set[str] = set()
+    unknown: set[str] = set()
     for slug in quizzes:
         exam = bank.exams.get(slug, Exam())
-        if slug not in bank.quizzes or (exam.only and exam.closes and now >= exam.closes):
-            asked.add(slug)
-        if exam.only and not (exam.closes and now >= exam.closes):
-            untold.add(slug)
-    return frozenset(untold | exams.under_way(session, asked, now - GRACE))
+        if exam.only:
+            (asked if exam.closes and now >= exam.closes else untold).add(slug)
+        elif slug not in bank.quizzes:
+            unknown.add(slug)
+    untold |= exams.unclosed(session, unknown, now)
+    return frozenset(untold | exams.under_way(session, asked | unknown, now - GRACE))
 
 
 def _end(

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 import pytest
 
 from questions import question_text, told
+from steelyard.bank import exam_memory
 from steelyard.bank import load as load_module
 from steelyard.bank.load import Loader, load
 from steelyard.bank.model import ROOT_QUIZ, Question
@@ -332,7 +333,7 @@ def test_what_is_raised_while_languages_are_merged_leaves_one_language_and_a_pro
     folder("q.ja.md")
     folder("test/_quiz.en.md", "# A test\n")
     folder("test/good.en.md")
-    for module in (load_module.languages, load_module.exams):
+    for module in (load_module.languages, exam_memory.exams):
         monkeypatch.setattr(module, "merge", lambda parsed: 1 // 0)
     bank = load(folder.root)
 

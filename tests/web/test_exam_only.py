@@ -15,7 +15,9 @@ from learner import Learner, Page
 from steelyard import exam_lifecycle, store
 from steelyard.bank.model import Exam
 from steelyard.settings import Settings
+from steelyard.store import exam_starts
 from steelyard.web.app.database import db
+from steelyard.web.app.state import State
 from steelyard.web.quiz import attempt_ids
 
 SECRETS = ("Final one", "Final two", "Final three", "Feedback on", "Choice A of")
@@ -354,18 +356,83 @@ def test_without_a_close_the_result_waits_for_one(app, learner, clock, settings)
 
 
 @pytest.mark.both_databases
-def test_the_results_of_a_quiz_that_vanished_wait_for_the_last_one_and_no_longer(
-    app, learner, clock, settings
+@pytest.mark.parametrize("forgotten", [False, True])
+def test_the_results_of_a_quiz_that_vanished_wait_for_its_close_and_no_longer(
+    app, learner, clock, settings, make_app, forgotten
 ):
     attempt = take(learner)
-    Learner(app).start("final", "exam")
     (settings.questions / "final").rename(settings.questions / "moved")
     assert app.extensions["steelyard"].live_bank.refresh()
-    waiting = learner.get(f"/attempts/{attempt}")
-    clock.go(minutes=MINUTES + 1)
+    if forgotten:  # by another machine, or with the data folder: what the attempt began with is left
+        (settings.data / "exams.json").unlink()
+        state = State.read(settings)
+        app.extensions["steelyard"] = state
+        assert "final" not in state.bank.exams
+    waiting = [learner.get(f"/attempts/{attempt}")]
+    clock.moment = CLOSES - timedelta(seconds=1)
+    waiting.append(learner.get(f"/attempts/{attempt}"))
+    clock.go(seconds=12)
 
-    assert "Handed in" in waiting.text
+    assert ["Handed in" in page.text for page in waiting] == [True, True]
     assert "3 of 3" in learner.get(f"/attempts/{attempt}").text
+
+
+# ---- taken once -------------------------------------------------------------------------------------------
+
+
+def join(app: Flask, learner: Learner, pseudonym: str, code: str = "CDEF2345") -> Page:
+    """Join a class, which is made if it is not there."""
+    with app.app_context():
+        store.writing.add(db.session, store.Instructor, name="kim", password="-", created=OPENS)
+        store.writing.add(
+            db.session, store.Class, code=code, name="Lab course", instructor="kim", created=OPENS
+        )
+        db.session.commit()
+    page = learner.get(f"/join/{code}")
+    data = {**page.hidden, "pseudonym": pseudonym}
+    return Page(learner.client.post(f"/join/{code}", data=data, follow_redirects=True))
+
+
+def delete_everything(learner: Learner) -> None:
+    page = learner.get("/progress/delete")
+    assert learner.client.post("/progress/delete", data={**page.hidden, "confirm": "yes"}).status_code == 303
+
+
+@pytest.mark.both_databases
+def test_who_deletes_everything_cannot_begin_again_under_the_same_pseudonym(app, learner):
+    join(app, learner, "owl")
+    learner.start("final", "exam")
+    delete_everything(learner)
+    again, other = Learner(app), Learner(app)
+    join(app, again, "OWL")
+    join(app, other, "lynx")
+    refused = again.start("final", "exam")
+    with app.app_context():
+        starts = exam_starts.deleted_starts(db.session, "CDEF2345")
+        allowed = [
+            exam_starts.allow_again(db.session, code="CDEF2345", pseudonym=pseudonym, quiz="final")
+            for pseudonym in ("lynx", "owl", "owl")
+        ]
+        db.session.commit()
+
+    assert refused.path == "/quizzes/final" and "begun before under your pseudonym OWL" in refused.text
+    assert other.start("final", "exam").path == "/questions/final/one"
+    assert [(start.pseudonym, start.quiz) for start in starts] == [("OWL", "final")]
+    assert allowed == [False, True, False]
+    assert again.start("final", "exam").path == "/questions/final/one"
+
+
+def test_an_exam_for_members_is_begun_by_nobody_else(app, learner, settings):
+    path = settings.questions / "final" / "_quiz.en.md"
+    path.write_text(path.read_text("utf-8").replace("exam: only", "exam: only\nmembers: only"), "utf-8")
+    assert app.extensions["steelyard"].live_bank.refresh()
+    page = learner.get("/quizzes/final")
+    refused = start_from_an_old_page(learner)
+    join(app, learner, "owl")
+
+    assert "Only members of a class can start this exam" in page.text and "Start the exam" not in page.text
+    assert refused.path == "/quizzes/final"
+    assert learner.start("final", "exam").path == "/questions/final/one"
 
 
 @pytest.mark.both_databases

@@ -47,6 +47,7 @@ class KnownExam:
         opens, closes = self.exam.opens, self.exam.closes
         return {
             "minutes": self.exam.minutes,
+            "members_only": self.exam.members_only,
             "opens": opens.isoformat() if opens else None,
             "closes": closes.isoformat() if closes else None,
             "files": sorted(self.files),
@@ -59,7 +60,7 @@ class KnownExam:
         opens, closes = (
             values[name] and datetime.fromisoformat(values[name]) for name in ("opens", "closes")
         )
-        exam = Exam(only=True, minutes=values["minutes"], opens=opens, closes=closes)
+        exam = Exam(True, values["minutes"], opens, closes, values["members_only"])
         return cls(exam, frozenset(values["files"]), frozenset(values["asked"]))
 
 

@@ -38,7 +38,8 @@ def merge(described: Sequence[ParsedQuiz]) -> tuple[Exam, list[Problem]]:
         problems.append(Problem(closing.path, *closing.places.value("closes"), "E022", message))
     only = any(quiz.exam.only for quiz in described)
     unreadable = any(quiz.exam.unreadable for quiz in described)
-    return Exam(only=only, unreadable=unreadable, **values), problems
+    members_only = any(quiz.exam.members_only for quiz in described)
+    return Exam(only=only, members_only=members_only, unreadable=unreadable, **values), problems
 
 
 def _word(value: Any) -> str:

@@ -56,6 +56,7 @@ class QuizMatter(BaseModel):
     minutes: Annotated[int, Field(ge=1, le=600, strict=True)] | None = None
     opens: datetime | None = None
     closes: datetime | None = None
+    members: Literal["only"] | None = None
 
     @field_validator("opens", "closes", mode="before")
     @classmethod
@@ -79,6 +80,13 @@ class QuizMatter(BaseModel):
         opens = info.data.get("opens")
         if info.field_name == "closes" and opens and value <= opens:
             raise ValueError("closes has to be after opens")
+        return value
+
+    @field_validator("members")
+    @classmethod
+    def _with_an_exam(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if value is not None and info.data.get("exam", "only") != "only":
+            raise ValueError("members goes only with exam: only")
         return value
 
 

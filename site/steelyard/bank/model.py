@@ -204,6 +204,8 @@ class Exam:
     """Of an exam-only quiz: when it can be started. In the zone that its author wrote."""
     closes: datetime | None = None
     """Of an exam-only quiz: when it ends for all, and its results are told."""
+    members_only: bool = False
+    """Whether only members of a class may begin it."""
     unreadable: bool = False
     """Whether the front matter speaks of an exam and cannot be read: it stays shut until that is mended."""
 

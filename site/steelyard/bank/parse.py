@@ -24,8 +24,8 @@ MAX_BYTES = 64 * 1024
 """A question has a few thousand; the limit bounds how long a hostile one can keep the parser busy."""
 
 _MD = parser()
-_EXAM = re.compile(rb"^\W*(?:exam|opens|closes)\W*:", re.MULTILINE)
-_MEANT = re.compile(r'did you mean "(?:exam|opens|closes)"')
+_EXAM = re.compile(rb"^\W*(?:exam|opens|closes|members)\W*:", re.MULTILINE)
+_MEANT = re.compile(r'did you mean "(?:exam|opens|closes|members)"')
 _LOST = frozenset(("E001", "E002", "E003", "E004", "E028"))
 CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028\u2029]")
 """What no question file may hold."""
@@ -105,7 +105,7 @@ def parse_quiz(data: bytes, path: str, language: str) -> ParsedQuiz:
 
 
 def _exam(matter: QuizMatter) -> Exam:
-    return Exam(matter.exam == "only", matter.minutes, matter.opens, matter.closes)
+    return Exam(matter.exam == "only", matter.minutes, matter.opens, matter.closes, matter.members == "only")
 
 
 def _has_key_like_exam(problems: Sequence[Problem]) -> bool:

@@ -119,10 +119,12 @@ def start(
     items: Sequence[PlannedItem],
     now: datetime,
     deadline: datetime | None = None,
+    closes: datetime | None = None,
 ) -> None:
     """Begin an attempt, with its learner and versions where these are new; one that has begun stays as is."""
     add(session, Learner, id=learner, created=now)
-    begun = {"learner": learner, "quiz": quiz, "mode": mode, "started": now, "deadline": deadline}
+    begun = {"learner": learner, "quiz": quiz, "mode": mode, "started": now}
+    begun |= {"deadline": deadline, "closes": closes}
     if not add(session, Attempt, id=attempt, **begun):
         return
     digests = [item.edition.digest for item in items]

@@ -182,6 +182,12 @@ def editions(session: Session, digests: Iterable[str]) -> dict[str, Edition]:
     return {row.digest: Edition.from_json(row.content) for row in rows}
 
 
+def unclosed(session: Session, quizzes: Collection[str], now: datetime) -> frozenset[str]:
+    """Return those of the quizzes that close after this moment, by what their exams' attempts began with."""
+    statement = sa.select(Attempt.quiz).where(Attempt.closes > now, Attempt.quiz.in_(quizzes)).distinct()
+    return frozenset(session.scalars(statement)) if quizzes else frozenset()
+
+
 def under_way(session: Session, quizzes: Collection[str], now: datetime) -> frozenset[str]:
     """Return those of the quizzes that somebody takes as an exam at this moment, under a deadline."""
     statement = (

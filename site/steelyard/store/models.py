@@ -83,6 +83,8 @@ class Attempt(Base):
     started: Mapped[datetime] = mapped_column(Moment)
     deadline: Mapped[datetime | None] = mapped_column(Moment, index=True)
     """Of an exam with a time limit: when the server closes it, extra time included."""
+    closes: Mapped[datetime | None] = mapped_column(Moment)
+    """Of an exam-only quiz, as its description said at the start: no result is shown before."""
 
 
 class Item(Base):
@@ -273,3 +275,19 @@ class Member(Base):
     extra_percent: Mapped[int]
     """Extra time in exams, in per cent of their time limit."""
     joined: Mapped[datetime] = mapped_column(Moment)
+
+
+class ExamStart(Base):
+    """That a member of a class began an exam that is taken once. It outlives what a learner deletes."""
+
+    __tablename__ = "exam_starts"
+
+    class_code: Mapped[str] = mapped_column(
+        sa.ForeignKey("classes.code", ondelete="CASCADE"), primary_key=True
+    )
+    pseudonym: Mapped[str] = mapped_column(sa.String(200), primary_key=True)
+    """Case-folded."""
+    quiz: Mapped[str] = mapped_column(QUESTION, primary_key=True)
+    attempt: Mapped[str] = mapped_column(ID)
+    """Not a reference: the attempt may be deleted."""
+    started: Mapped[datetime] = mapped_column(Moment)

@@ -34,6 +34,7 @@ def learner_id() -> str:
         g.present = True  # looked up once a request
         if _WRITTEN in session and not store.is_known(db.session, session[_KEY]):
             del session[_KEY], session[_WRITTEN]
+            g.anew = True
     if _KEY not in session:
         session[_KEY] = secrets.token_hex(16)
         session.permanent = True
@@ -44,6 +45,12 @@ def learner_id() -> str:
 def known_learner() -> str | None:
     """Return the learner of this session; None for a session without one, which so gets no cookie."""
     return session.get(_KEY)
+
+
+def begins_anew() -> bool:
+    """Return whether this request comes from a page whose learner has left: its attempts are nobody's now."""
+    learner_id()
+    return "anew" in g
 
 
 def is_written() -> bool:

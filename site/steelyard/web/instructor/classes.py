@@ -6,7 +6,7 @@ from flask import abort, flash, redirect, render_template, request, url_for
 from flask_babel import gettext as _
 from werkzeug.wrappers import Response
 
-from steelyard.store import classes, results
+from steelyard.store import classes, exam_starts, results
 from steelyard.store.classes import LONGEST_NAME, MOST_EXTRA, ClassInfo
 from steelyard.web.app import clock
 from steelyard.web.app.database import db
@@ -43,6 +43,7 @@ def show_class(code: str) -> str:
         quizzes=state().bank.quizzes,
         attempts=results.attempts_by_quiz(db.session, group.code),
         most_extra=MOST_EXTRA,
+        deleted_starts=exam_starts.deleted_starts(db.session, group.code),
     )
 
 
@@ -79,6 +80,21 @@ def remove_member(code: str) -> Response:
         flash(_("%(pseudonym)s is no longer in this class. Their answers stay theirs.", pseudonym=pseudonym))
     else:
         flash(_("There is no such member any more."))
+    return redirect(url_for(".show_class", code=group.code), 303)
+
+
+@bp.post("/classes/<code>/allow")
+def allow_another_start(code: str) -> Response:
+    """Let somebody whose data is deleted begin an exam again that is taken once."""
+    group = _own(code)
+    values = {"pseudonym": request.form.get("pseudonym", ""), "quiz": request.form.get("quiz", "")}
+    if "\0" not in "".join(values.values()) and exam_starts.allow_again(
+        db.session, code=group.code, **values
+    ):
+        db.session.commit()
+        flash(_("%(pseudonym)s can start this exam again.", pseudonym=values["pseudonym"]))
+    else:
+        flash(_("There is no such start any more."))
     return redirect(url_for(".show_class", code=group.code), 303)
 
 

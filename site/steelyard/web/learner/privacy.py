@@ -36,7 +36,7 @@ HELD: Mapping[str, StoredTable] = {
     ),
     "attempts": StoredTable(
         _("Each quiz that you take, and each question that you answer alone: in which mode, and when."),
-        ("id", "learner", "quiz", "mode", "started", "deadline"),
+        ("id", "learner", "quiz", "mode", "started", "deadline", "closes"),
     ),
     "items": StoredTable(
         _("Which questions you were asked, in which wording, and the order of their choices."),
@@ -89,6 +89,9 @@ OTHERS: Mapping[str, str] = {
         "the number of a browser that has logged in before"
     ),
     "classes": _("names and codes of classes"),
+    "exam_starts": _(
+        "under which pseudonym of a class an exam was begun that is taken once, which exam, and when"
+    ),
 }
 """Every other table: nothing in it belongs to a learner."""
 

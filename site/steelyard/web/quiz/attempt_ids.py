@@ -22,10 +22,7 @@ def lone_attempt_id(learner: str, turn: int, question_id: str) -> str:
 
 
 def is_lone_attempt_id(attempt_id: str, question_id: str) -> bool:
-    """Return whether `lone_attempt_id` gave this id for this question, to whomever and at whatever turn.
-
-    Not to this learner alone: one whose data was deleted while the page was open begins anew with its form.
-    """
+    """Return whether `lone_attempt_id` gave this id for this question, to whomever and at whatever turn."""
     begin = attempt_id[:_HALF]
     return hmac.compare_digest(attempt_id, begin + _seal(begin, question_id))
 

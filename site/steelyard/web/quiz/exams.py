@@ -13,7 +13,7 @@ from flask_babel import gettext as _
 from werkzeug.wrappers import Response
 
 from steelyard import exam_lifecycle, store
-from steelyard.bank.model import Quiz
+from steelyard.bank.model import Exam, Quiz
 from steelyard.store import AttemptItem, AttemptView
 from steelyard.web.app import clock
 from steelyard.web.app.database import db
@@ -237,7 +237,10 @@ def sheet(attempt: AttemptView, *, trouble: str | None = None, status: int = 200
 
 def handed_in(attempt: AttemptView) -> str:
     """Say that an exam has ended, and when its result will be told."""
-    return render_template("exams/handed_in.html", attempt=attempt, quiz=_quiz(attempt), now=clock.now())
+    exam = state().bank.exams.get(attempt.quiz or "", Exam())
+    return render_template(
+        "exams/handed_in.html", attempt=attempt, quiz=_quiz(attempt), exam=exam, now=clock.now()
+    )
 
 
 @bp.post("/attempts/<attempt_id>/submit")

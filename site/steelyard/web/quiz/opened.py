@@ -12,7 +12,7 @@ from steelyard.bank.model import Edition, Question, Quiz
 from steelyard.grading import counted, grade
 from steelyard.store import AttemptItem, AttemptView
 from steelyard.web.app.database import db
-from steelyard.web.app.identity import TURN, learner_id
+from steelyard.web.app.identity import TURN, begins_anew, learner_id
 from steelyard.web.app.languages import language
 from steelyard.web.app.state import state
 from steelyard.web.evidence.cards import evidence_cards
@@ -66,7 +66,7 @@ def open_question(
     else:
         abort(_missing(question_id))
     if attempt is None and attempt_id is not None and not is_lone_attempt_id(attempt_id, question_id):
-        abort(400)
+        attempt_id = None if begins_anew() else abort(400)
     attempt_id = attempt.id if attempt else attempt_id or next_attempt_id(question_id)
     letters = item.letters if item else shuffled(edition.first, attempt_id)
     return OpenQuestion(edition, rendered(edition, language()), attempt_id, letters, attempt, item)

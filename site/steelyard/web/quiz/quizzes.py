@@ -13,6 +13,8 @@ from werkzeug.wrappers import Response
 from steelyard import exam_lifecycle, store
 from steelyard.bank.model import Bank, Edition, Quiz, slug_of
 from steelyard.problems import Problem
+from steelyard.store import exam_starts
+from steelyard.store.exam_starts import Start
 from steelyard.store.exams import extra_percent
 from steelyard.web.app import clock
 from steelyard.web.app.database import db
@@ -47,6 +49,7 @@ def show(slug: str) -> str:
         summaries=summaries_by_quiz().get(slug, []),
         availability=quiz.exam.availability(clock.now()),
         minutes=_minutes(quiz),
+        admitted=_is_admitted(quiz),
     )
 
 
@@ -72,9 +75,15 @@ def start(slug: str) -> Response:
 def _start_exam(bank: Bank, quiz: Quiz, now: datetime) -> Response:
     if quiz.exam.only and (begun := find_only(quiz.slug)):
         return redirect(url_for("attempts.show", attempt_id=begun.id), 303)
-    if quiz.exam.availability(now) != "open":
-        return redirect(url_for(".show", slug=quiz.slug), 303)  # its page says when
+    if quiz.exam.availability(now) != "open" or not _is_admitted(quiz):
+        return redirect(url_for(".show", slug=quiz.slug), 303)  # its page says when, or for whom
     attempt = exam_attempt_id(learner_id(), quiz.slug) if quiz.exam.only else secrets.token_hex(16)
+    if quiz.exam.only:
+        values = {"learner": learner_id(), "quiz": quiz.slug, "attempt": attempt, "now": now}
+        if before := exam_starts.mark(db.session, **values):
+            db.session.rollback()
+            flash(_begun_before(before))
+            return redirect(url_for(".show", slug=quiz.slug), 303)
     ends = exam_lifecycle.deadline(quiz.exam, now, extra_percent(db.session, learner_id()))
     _begin(attempt, quiz, "exam", now, ends)
     return redirect(url_for("questions.show", question_id=quiz.questions[0], attempt=attempt), 303)
@@ -93,6 +102,7 @@ def _begin(attempt: str, quiz: Quiz, mode: str, now: datetime, deadline: datetim
         ),
         now=now,
         deadline=deadline,
+        closes=quiz.exam.closes if quiz.exam.only else None,
     )
     db.session.commit()
 
@@ -103,6 +113,23 @@ def planned(editions: Iterable[tuple[str, Edition]], attempt: str) -> list[store
         store.PlannedItem(question_id, edition, shuffled(edition.first, attempt))
         for question_id, edition in editions
     ]
+
+
+def _is_admitted(quiz: Quiz) -> bool:
+    """Return whether this learner may begin the exam: some are for members of a class only."""
+    if not quiz.exam.members_only:
+        return True
+    learner = known_learner()
+    return learner is not None and exam_starts.is_member(db.session, learner)
+
+
+def _begun_before(start: Start) -> str:
+    return _(
+        "This exam was begun before under your pseudonym %(pseudonym)s in the class %(name)s. It can be "
+        "taken once; your instructor can allow another start.",
+        pseudonym=start.pseudonym,
+        name=start.class_name,
+    )
 
 
 def _minutes(quiz: Quiz) -> int | None:
