@@ -62,7 +62,7 @@ def test_an_exam_is_taken_saved_changed_and_handed_in(app, learner):
 
     assert [page.path.rpartition("/")[2] for page in (first, second, third)] == ["first", "second", "third"]
     assert "not answered yet" not in sheet.text and "Hand in" in sheet.text
-    assert "2.5 of 3" in result.text and "You handed in at" in result.text
+    assert "2.5 of 3" in result.text and "You handed in on" in result.text
     assert chosen(app) == {"basics/first": "AC", "basics/second": "B", "basics/third": "A"}
     assert [(end.by, end.submitted) for end in submissions(app)] == [("learner", Clock().moment)]
 
@@ -303,7 +303,7 @@ def test_an_exam_handed_in_late_ends_at_its_deadline(app, learner, clock):
     result = Page(learner.client.post(url, data=sheet.hidden, follow_redirects=True))
 
     assert (
-        "0 of 3" in result.text and "The time was up at" in result.text
+        "0 of 3" in result.text and "The time was up on" in result.text
     )  # no question about blanks any more
     assert [end.by for end in submissions(app)] == ["deadline"]
 
