@@ -79,8 +79,8 @@ def _start_exam(bank: Bank, quiz: Quiz, now: datetime) -> Response:
         return redirect(url_for(".show", slug=quiz.slug), 303)  # its page says when, or for whom
     attempt = exam_attempt_id(learner_id(), quiz.slug) if quiz.exam.only else secrets.token_hex(16)
     if quiz.exam.only:
-        values = {"learner": learner_id(), "quiz": quiz.slug, "attempt": attempt, "now": now}
-        if before := exam_starts.mark(db.session, **values):
+        before = exam_starts.mark(db.session, learner=learner_id(), quiz=quiz.slug, attempt=attempt, now=now)
+        if before:
             db.session.rollback()
             flash(_begun_before(before))
             return redirect(url_for(".show", slug=quiz.slug), 303)
