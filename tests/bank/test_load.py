@@ -222,6 +222,30 @@ def test_the_folders_own_quiz_file_orders_the_quizzes_and_the_rest_follow(folder
     assert told(bank.problems) == ["2:12 E025"]
 
 
+def test_the_folders_own_quiz_file_gives_the_whole_its_title_and_introduction(folder):
+    folder("a/q.en.md")
+    nameless = load(folder.root)
+    folder("_quiz.en.md", "# Mine\n\nOf my own.\n")
+    folder("_quiz.ja.md", "# 私の\n")
+    bank = load(folder.root)
+
+    assert (nameless.title("en"), nameless.introduction("en")) == (None, None)
+    assert (bank.title("en"), bank.title("ja"), bank.title("fr")) == ("Mine", "私の", "Mine")
+    introduction = bank.introduction("ja")
+    assert introduction is not None and introduction.source.strip() == "Of my own."
+    assert bank.problems == ()
+
+
+@pytest.mark.parametrize(
+    ("front", "names"),
+    [("difficulty: 1", False), ("techniques: [lora]", True), (f"sources: [A]\n{CLAIM}", True)],
+)
+def test_a_bank_is_about_techniques_once_a_question_names_one_or_makes_a_claim(folder, front, names):
+    folder("a.en.md", question_text(front=front))
+
+    assert load(folder.root).names_techniques is names
+
+
 @pytest.mark.parametrize("regrade", ["void", "credit-all"])
 def test_a_regraded_question_is_kept_but_no_quiz_asks_it(folder, regrade):
     folder("lora/_quiz.en.md", "---\norder: [second, first]\n---\n# LoRA\n")

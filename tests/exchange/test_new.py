@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from click.testing import CliRunner
 
@@ -9,6 +11,7 @@ from steelyard.bank.headings import HEADINGS
 from steelyard.bank.parse import parse
 from steelyard.cli import main
 from steelyard.cli.new import skeleton
+from steelyard.settings import project_data
 
 
 @pytest.fixture
@@ -26,7 +29,7 @@ def test_one_file_per_language_and_what_to_do_next(new):
     assert result.stderr == (
         "Next: fill them in until this names nothing any more\n"
         "  steelyard check q/lora/rank.en.md q/lora/rank.ja.md\n"
-        "How: questions/README.md of the project\n"
+        f"How: {project_data() / 'questions' / 'README.md'}\n"
     )
 
 
@@ -109,3 +112,10 @@ def test_a_language_that_is_not_known_is_refused(new, languages):
     result = new("lora/rank", "--lang", languages)
 
     assert result.exit_code == 2 and "the languages are en, ja, with commas between" in result.stderr
+
+
+def test_it_points_to_the_readme_that_is_installed_with_it(new):
+    *_, line = new("one").stderr.splitlines()
+    readme = Path(line.removeprefix("How: "))
+
+    assert "steelyard new lora/rank" in readme.read_text(encoding="utf-8")

@@ -7,7 +7,7 @@ import os
 import re
 import stat
 from collections import defaultdict
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from threading import Lock
@@ -235,6 +235,7 @@ class _Assembly:
         self.exams, problems = self.memory.settle(self.described, asked)
         self.problems += problems
         regraded = {question_id for question_id, edition in questions.items() if edition.first.regrade}
+        whole = self.quizzes.get(ROOT_QUIZ, {})
         quizzes = {slug: self.quiz(slug, folders[slug], regraded) for slug in self.ordered(list(folders))}
         return Bank(
             questions,
@@ -244,6 +245,8 @@ class _Assembly:
             self.root,
             self.exams,
             self.places,
+            _titles(whole),
+            _introductions(whole),
         )
 
     def merge(self, question_id: str) -> tuple[Edition, list[Problem]]:
@@ -284,8 +287,8 @@ class _Assembly:
                     self.missing(quiz, index, question_id)
         return Quiz(
             slug,
-            {language: quiz.title for language, quiz in described.items() if quiz.title},
-            {language: quiz.introduction for language, quiz in described.items() if quiz.introduction.source},
+            _titles(described),
+            _introductions(described),
             tuple(
                 question_id
                 for question_id in (
@@ -308,3 +311,11 @@ def _folders(ids: Collection[str]) -> dict[str, list[str]]:
     for question_id in sorted(ids):
         folders[slug_of(question_id)].append(question_id)
     return dict(sorted(folders.items()))
+
+
+def _titles(described: Mapping[str, ParsedQuiz]) -> dict[str, str]:
+    return {language: quiz.title for language, quiz in described.items() if quiz.title}
+
+
+def _introductions(described: Mapping[str, ParsedQuiz]) -> dict[str, Text]:
+    return {language: quiz.introduction for language, quiz in described.items() if quiz.introduction.source}

@@ -256,6 +256,23 @@ class Bank:
     """Slug → how it is taken as an exam, of every folder with a `_quiz` file, even one that asks nothing."""
     places: Mapping[str, Places] = field(default_factory=dict)
     """Path of a question's file, as shown → where its front matter has what."""
+    titles: Mapping[str, str] = field(default_factory=dict)
+    """Language → what the whole is called, by the `_quiz` of the bank's folder itself."""
+    introductions: Mapping[str, Text] = field(default_factory=dict)
+    """Language → what that file says below the title."""
+
+    def title(self, language: str) -> str | None:
+        """Return the bank's title in this language, else in English, else in any; None without one."""
+        return _pick(self.titles, language)
+
+    def introduction(self, language: str) -> Text | None:
+        """Return what introduces the bank, likewise."""
+        return _pick(self.introductions, language)
+
+    @cached_property
+    def names_techniques(self) -> bool:
+        """Whether a question names a technique of the lab or makes a claim that records decide."""
+        return any(edition.first.techniques or edition.first.claims for edition in self.questions.values())
 
     @cached_property
     def practice(self) -> Mapping[str, Edition]:

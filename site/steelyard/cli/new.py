@@ -10,6 +10,7 @@ import click
 from memlab.results.techniques import TECHNIQUES
 from steelyard.bank.headings import HEADINGS, heading
 from steelyard.cli.words import printable, settings
+from steelyard.settings import project_data
 
 _ID = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*(?:/[a-z0-9]+(?:-[a-z0-9]+)*)*")
 
@@ -61,7 +62,7 @@ def new(question_id: str, lang: str, questions: Path | None) -> None:
         click.echo(printable(str(file)))
     click.echo(
         f"Next: fill them in until this names nothing any more\n  steelyard check {shown}\n"
-        "How: questions/README.md of the project",
+        f"How: {printable(str(project_data() / 'questions' / 'README.md'))}",
         err=True,
     )
 

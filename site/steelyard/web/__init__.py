@@ -6,8 +6,7 @@ from flask import Flask
 
 from steelyard.settings import Settings
 from steelyard.web import filters, home, instructor, lab
-from steelyard.web.app import database, errors, health, identity, languages, security, static
-from steelyard.web.app.state import EXTENSION, State
+from steelyard.web.app import database, errors, health, identity, languages, security, state, static
 from steelyard.web.evidence import compare, runs, techniques
 from steelyard.web.learner import classes, devices, privacy, progress
 from steelyard.web.planner import plan
@@ -42,8 +41,8 @@ def create_app(settings: Settings | None = None, demos: lab.Lab | None = None) -
     """
     settings = (settings or Settings.from_environment()).checked()
     app = Flask(__name__, instance_path=str(settings.data.absolute()))
-    app.extensions[EXTENSION] = State.read(settings)
     app.jinja_options = {"trim_blocks": True, "lstrip_blocks": True}
+    state.init_app(app, settings)
     security.init_app(app, settings)
     database.init_app(app, settings)
     languages.init_app(app)

@@ -13,10 +13,12 @@ from steelyard.problems import Problem
 from steelyard.remember import remembered
 from steelyard.web.app import clock
 from steelyard.web.app.identity import summaries_by_quiz
+from steelyard.web.app.languages import language
 from steelyard.web.app.state import state
 from steelyard.web.evidence.cards import compared_precision
 from steelyard.web.evidence.savings import Saving, savings
 from steelyard.web.quiz.review import due
+from steelyard.web.text.render import render
 from steelyard.web.text.scale import scale_low
 from steelyard.web.text.technique_texts import title
 from steelyard.web.text.vocabulary import change_words, how_words, work_words
@@ -28,10 +30,12 @@ bp = Blueprint("home", __name__)
 def index() -> str:
     """Show what the site is, the quizzes, and what the techniques save."""
     bank = state().bank
-    saved = savings()
+    saved = savings() if bank.names_techniques else ()
+    introduction = bank.introduction(language())
     quizzes = [quiz for quiz in bank.quizzes.values() if quiz.questions]
     return render_template(
         "home/index.html",
+        introduction=render(introduction, lang=language(), folder="") if introduction else None,
         quizzes=quizzes,
         progress=summaries_by_quiz(),
         due=len(due(clock.now())),

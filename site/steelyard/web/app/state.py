@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from flask import current_app
+from flask import Flask, current_app
 
 from steelyard import evidence
 from steelyard.bank.load import Loader
@@ -14,8 +14,11 @@ from steelyard.evidence import Judgement, Records
 from steelyard.live import Live
 from steelyard.remember import remembered
 from steelyard.settings import Settings
+from steelyard.web.app.languages import language
 
 EXTENSION = "steelyard"
+NAMELESS = "Steelyard"
+"""What a site is called whose bank has no title of its own."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,16 @@ class State:
     @property
     def records(self) -> Records:
         return self.live_records.value
+
+
+def init_app(app: Flask, settings: Settings) -> None:
+    """Read both folders, and tell every page what the site is called and whether it is about techniques."""
+    app.extensions[EXTENSION] = State.read(settings)
+
+    @app.context_processor
+    def site() -> dict[str, object]:
+        bank = state().bank
+        return {"site_title": bank.title(language()) or NAMELESS, "about_techniques": bank.names_techniques}
 
 
 def state() -> State:

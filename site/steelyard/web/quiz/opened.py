@@ -115,7 +115,8 @@ def told_page(opened: OpenQuestion) -> str:
 class FileLinks:
     """Where a question's file is, and where it is edited and reported, if the settings say so."""
 
-    place: str
+    place: str | None
+    """File and line; None where strangers would read it."""
     edit_url: str | None
     report_url: str | None
 
@@ -128,4 +129,6 @@ def file_links(question: Question) -> FileLinks:
         return pattern.replace("{path}", quote(path)).replace("{line}", str(line)) if pattern else None
 
     settings = state().settings
-    return FileLinks(f"{path}:{line}", filled(settings.edit_url), filled(settings.report_url))
+    edit_url = filled(settings.edit_url)
+    place = f"{path}:{line}" if edit_url or not settings.public else None
+    return FileLinks(place, edit_url, filled(settings.report_url))
