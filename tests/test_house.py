@@ -7,9 +7,12 @@ import subprocess
 import sys
 import tomllib
 import zipfile
+from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[1]
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
@@ -79,21 +82,42 @@ def test_no_source_file_outgrows_what_one_reads_at_a_sitting(files):
     assert long == []
 
 
-def test_every_dependency_has_an_exact_version_in_the_constraints():
-    pinned = {
-        re.split(r"==", line)[0].lower().replace("_", "-")
-        for line in (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
-        if line and not line.startswith("#")
-    }
-    project = PYPROJECT["project"]
-    wanted = [
-        *project["dependencies"],
-        *project["optional-dependencies"]["demos"],
-        *PYPROJECT["dependency-groups"]["dev"],
-    ]
-    names = {re.split(r"[\[<>=!; ]", wish)[0].lower() for wish in wanted}
+def pinned() -> set[str]:
+    lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    return {canonicalize_name(line.partition("==")[0]) for line in lines if line and not line.startswith("#")}
 
-    assert set() == names - pinned
+
+def wanted() -> list[Requirement]:
+    project, groups = PYPROJECT["project"], PYPROJECT["dependency-groups"]
+    words = [*project["dependencies"], *project["optional-dependencies"]["demos"], *groups["dev"]]
+    return [Requirement(word) for word in words]
+
+
+def test_every_dependency_has_an_exact_version_in_the_constraints():
+    assert set() == {canonicalize_name(one.name) for one in wanted()} - pinned()
+
+
+def test_whatever_is_installed_for_the_project_has_an_exact_version():
+    """What a dependency needs, and what that needs: else two installations of one commit differ."""
+    needed: dict[tuple[str, frozenset[str]], None] = {}
+    waiting = wanted()
+    while waiting:
+        one = waiting.pop()
+        key = canonicalize_name(one.name), frozenset(one.extras)
+        if key in needed:
+            continue
+        try:
+            found = distribution(one.name)
+        except PackageNotFoundError:  # for another system, or not installed yet
+            continue
+        needed[key] = None
+        for word in found.requires or ():
+            further = Requirement(word)
+            extras = ("", *one.extras)
+            if further.marker is None or any(further.marker.evaluate({"extra": extra}) for extra in extras):
+                waiting.append(further)
+
+    assert set() == {name for name, _ in needed} - pinned()
 
 
 def test_the_readme_shows_the_two_commands_and_they_are_targets():

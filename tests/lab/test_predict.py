@@ -232,6 +232,17 @@ def test_a_user_predicts_a_config(run_demo, tmp_path):
         ({"vocab_size": 0}, "vocab_size is 0; a whole number from 1"),
         ({"num_hidden_layers": -3}, "num_hidden_layers is -3"),
         ({"hidden_size": 10**12}, "hidden_size is 1000000000000"),
+        ({"num_hidden_layers": 1001}, "num_hidden_layers is 1001; a whole number from 1 to 1000"),
+        (
+            {"model_type": "gpt2", "num_hidden_layers": 10**4},
+            "n_layer is 10000; a whole number from 1 to 1000",
+        ),
+        (
+            {"model_type": "mixtral", "num_local_experts": 10**5},
+            "num_local_experts is 100000; 10000 can be at most",
+        ),
+        ({"model_type": "olmoe", "num_experts": 10**9}, "num_experts is 1000000000; 10000 can be at most"),
+        ({"model_type": "bart", "decoder_layers": 10**4}, "decoder_layers is 10000; 1"),
         (
             {"num_key_value_heads": 3},
             "num_key_value_heads is 3, which does not divide num_attention_heads, 4",

@@ -141,6 +141,33 @@ def test_the_command_of_a_public_site_names_the_questions_it_was_checked_with(en
     assert f"STEELYARD_QUESTIONS='{folder}' " in said[0]
 
 
+@pytest.mark.parametrize(
+    ("proxies", "bind", "words"),
+    [
+        ("0", "0.0.0.0:8000", "nothing protects it from clients that\nsend or read slowly"),
+        ("1", "127.0.0.1:8000", "It listens on this machine alone"),
+        ("2", "127.0.0.1:8000", "It listens on this machine alone"),
+    ],
+)
+def test_behind_a_proxy_the_site_listens_on_this_machine_alone(environment, proxies, bind, words):
+    """Whoever could reach it directly could name any address as theirs."""
+    environment.setenv("STEELYARD_SECRET_KEY", "s" * 32)
+    environment.setenv("STEELYARD_TRUSTED_HOSTS", "quiz.example.org")
+    environment.setenv("STEELYARD_PROXIES", proxies)
+    said: list[str] = []
+    serving.serve(public=True, say=said.append)
+
+    assert f" --bind {bind} " in said[0]
+    assert words in "\n".join(said) and "docs/deploy/nginx.conf" in said[-1]
+
+
+def test_settings_that_cannot_be_read_are_told_with_a_command_that_opens_nothing(environment):
+    environment.setenv("STEELYARD_PROXIES", "one")
+
+    with pytest.raises(click.ClickException, match=r"--bind 127\.0\.0\.1:8000 "):
+        serving.serve(public=True)
+
+
 @pytest.mark.both_databases
 def test_an_application_that_is_made_holds_no_connection_that_a_fork_would_share(settings, database_url):
     app = create_app(replace(settings, database_url=database_url))

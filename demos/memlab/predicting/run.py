@@ -85,6 +85,8 @@ class PredictedRun(Run):
             self._predict()
 
     def _ended_by(self, error: Exception) -> record.Record:
+        if isinstance(error, MemoryError):
+            raise error  # of this machine, not of the one that is predicted
         if isinstance(error, fake_tensors.UnmodelledKernelError):
             return self.to_record("failed", f"cannot be predicted: {error}")
         if not isinstance(error, _VALUE_DEPENDENT):

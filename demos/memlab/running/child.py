@@ -60,9 +60,11 @@ def _predict(demo: Demo, setup: Setup, job: Job, send: Send) -> None:
     """Predict; where ranks share the work, send what each of them holds as well."""
     os.dup2(2, 1)
     send(stage="predict", done=0, of=1)
+    from memlab.predicting.limits import limited
     from memlab.predicting.predict import predict_all
 
-    results = predict_all(demo, setup, seed=job.seed, command=job.command)
+    with limited(setup.model):
+        results = predict_all(demo, setup, seed=job.seed, command=job.command)
     first, *parts = (record.model_dump_json() for record in results)
     send(record=first, parts=parts)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import os
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -38,12 +39,18 @@ _MAX_SIZES = {
     "vocab_size": 10**7,
     "hidden_size": 10**6,
     "intermediate_size": 10**7,
-    "num_hidden_layers": 10**4,
+    "num_hidden_layers": 10**3,
     "num_attention_heads": 10**5,
     "num_key_value_heads": 10**5,
     "head_dim": 10**5,
 }
 """Fields of a configuration, and the largest value of each that is accepted; beyond it is a mistake."""
+
+_COUNTS = ((re.compile(r"(^|_)layers?$"), 10**3), (re.compile(r"(^|_)(experts|blocks)$"), 10**4))
+"""What a family may call its number of layers or experts, and the largest that is accepted.
+
+Each is a module to build, and work at every step, also of a prediction; public models have some hundreds.
+"""
 
 
 @dataclass(frozen=True)
@@ -211,6 +218,10 @@ def _check_sizes(name: str, config: PretrainedConfig) -> None:
             raise UsageError(
                 f"--model {name}: {written} is {size!r}; a whole number from 1 to {largest} can be"
             )
+    for field, count in config.to_dict().items():
+        for called, most in _COUNTS:
+            if called.search(field) and type(count) is int and count > most:
+                raise UsageError(f"--model {name}: {field} is {count}; {most} can be at most")
     heads = getattr(config, "num_attention_heads", None)
     shared = getattr(config, "num_key_value_heads", None)
     if heads and shared and heads % shared:

@@ -8,7 +8,7 @@ import shlex
 import signal
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -33,8 +33,15 @@ PORTS_TRIED = 50
 # Threads, since a browser may open a connection and send nothing, which would keep a worker without threads
 # from everybody else. Loaded before the fork, the application starts once and its questions are in memory
 # once; it holds no connection to a database yet that the workers could share (tests/web/test_serve.py).
-PRODUCTION = (
-    "gunicorn --preload --workers 4 --threads 4 --bind 0.0.0.0:8000 'steelyard.web.start:ready_app()'"
+PRODUCTION = "gunicorn --preload --workers 4 --threads 4 --bind {host}:8000 'steelyard.web.start:ready_app()'"
+ANYWHERE = "0.0.0.0"  # noqa: S104 (a site that no proxy stands before has to be reached somehow)
+
+BEHIND_A_PROXY = (
+    "It listens on this machine alone: visitors come through the proxy, such as docs/deploy/nginx.conf."
+)
+NO_PROXY = (
+    "No proxy stands before it (STEELYARD_PROXIES is 0), and then nothing protects it from clients that\n"
+    "send or read slowly: some dozens of half-sent requests keep all threads. Use docs/deploy/nginx.conf."
 )
 
 Say = Callable[[str], None]
@@ -105,14 +112,25 @@ def publish(questions: Path | None, say: Say) -> None:
     added = {"STEELYARD_PUBLIC": "1"}
     if questions:
         added["STEELYARD_QUESTIONS"] = str(questions.absolute())
-    python = shlex.quote(sys.executable)  # a shell finds no gunicorn unless the environment is activated
-    command = " ".join([*(f"{k}={shlex.quote(v)}" for k, v in added.items()), python, "-m", PRODUCTION])
+    settings = None
     try:
-        app = create_app(Settings.from_environment({**os.environ, **added}))
+        settings = Settings.from_environment({**os.environ, **added})
+        app = create_app(settings)
     except SettingsError as error:
+        command = _command(added, settings)
         raise SettingsError(f"{error}\nIn production, run with the same settings:\n  {command}") from None
     migrate(app)
+    command = _command(added, settings)
     say(f"The settings are complete and the database is up to date. Run:\n  {command}")
+    say(BEHIND_A_PROXY if settings.proxies else NO_PROXY)
+
+
+def _command(added: Mapping[str, str], settings: Settings | None) -> str:
+    """Return the production command: of a site behind a proxy, only this machine reaches the port."""
+    python = shlex.quote(sys.executable)  # a shell finds no gunicorn unless the environment is activated
+    host = ANYWHERE if settings is not None and not settings.proxies else LOCAL
+    words = *(f"{name}={shlex.quote(value)}" for name, value in added.items()), python, "-m"
+    return " ".join([*words, PRODUCTION.format(host=host)])
 
 
 def prepare(settings: Settings, port: int, say: Say, demos: Lab | None = None) -> BaseWSGIServer:

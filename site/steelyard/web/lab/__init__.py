@@ -5,7 +5,8 @@ does, so a worker of gunicorn never has one. Loopback is shared on GPU servers, 
 so a request has to pass all of these:
 
 - the settings: neither public, nor hosts beside this machine's own names (a foreign Host gets 400);
-- `guard.refusal`: from this machine, past no proxy, not under gunicorn;
+- `guard.refusal`: from this machine, past no proxy, not under gunicorn; on Linux by this user (`peer`), since
+  browsers send a session's cookie to every port of the machine, where others may listen;
 - `guard.Guard`: a session that was opened with the link from the terminal, which serves once;
 - for what changes something: POST, the form's token against forgery, and this site as its Origin;
 - `options.arguments`: options that the demo itself names, in its own bounds, as words of a command line that

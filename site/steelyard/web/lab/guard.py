@@ -1,4 +1,4 @@
-"""Who may start a demo: requests from this machine, past no proxy, in a session opened by the link."""
+"""Who may start a demo: this user of this machine, past no proxy, in a session opened by the link."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from threading import Lock
 
 from flask import request, session
 from flask_babel import gettext as _
+
+from steelyard.web.lab import peer
 
 _KEY = "lab"
 
@@ -60,6 +62,9 @@ def refusal() -> str | None:
         return _("Demos are started by the local server only: steelyard serve --with-demos.")
     if not _is_loopback(request.remote_addr):
         return _("Demos can be started from the machine only on which this site runs.")
+    port, own = request.environ.get("REMOTE_PORT"), int(request.environ["SERVER_PORT"])
+    if not peer.is_this_user(request.remote_addr, port, own):
+        return _("This request came from another user of this machine, so demos cannot be started from it.")
     return None
 
 
