@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from questions import question_text, told
-from steelyard.bank.load import load
+from steelyard.bank.load import Loader, load
 from steelyard.bank.model import Bank, Exam
 
 OPENS = "2027-01-15T09:00+09:00"
@@ -176,3 +176,93 @@ def test_the_door_opens_and_closes_at_the_given_moments(tmp_path):
     moments = (exam.opens - second, exam.opens, exam.closes - second, exam.closes)
 
     assert [exam.availability(moment) for moment in moments] == ["not_yet", "open", "open", "closed"]
+
+
+# ---- no accident opens an exam ----------------------------------------------------------------------------
+
+WHOLE = f"---\norder: [q]\n{ONLY}\n---\n# A test\n"
+
+
+@pytest.fixture
+def loader(tmp_path) -> Loader:
+    bank(tmp_path, en=ONLY)
+    loader = Loader(memory=tmp_path / "exams.json")
+    assert loader(tmp_path / "questions").is_exam_only("test/q")
+    return loader
+
+
+@pytest.mark.parametrize("anew", [False, True], ids=["running", "restarted"])
+@pytest.mark.parametrize(
+    ("text", "stays"),
+    [
+        (WHOLE, True),
+        (None, True),
+        ("", True),
+        ("\n", True),
+        ("# A test\n", True),
+        ("---\n# A test\n", True),
+        ("---\norder: [q]\n", True),
+        (WHOLE.encode("utf-16"), True),
+        (WHOLE.replace("exam", "exma"), True),
+        ("---\norder: [first, second]\n---\n# Another folder's\n", True),
+        ("---\norder: [q]\n---\n# A test\n\n## Question\n\nWhat?\n", True),
+        ("---\norder: [q]\n---\n# A test\n", False),
+        ("---\nexam: optional\n---\n# A test\n", False),
+    ],
+)
+def test_an_exam_stays_shut_until_a_whole_description_says_otherwise(tmp_path, loader, text, stays, anew):
+    path = tmp_path / "questions" / "test" / "_quiz.en.md"
+    if text is None:
+        path.unlink()
+    else:
+        path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    found = (Loader(memory=tmp_path / "exams.json") if anew else loader)(tmp_path / "questions")
+
+    assert found.is_exam_only("test/q") is stays
+    assert ("E027" in [problem.code for problem in found.problems]) is (stays and text != WHOLE)
+    assert "What?" not in str(found.quizzes["test"].introductions)
+    path.write_text(WHOLE, encoding="utf-8")
+    assert loader(tmp_path / "questions").exams["test"].availability(datetime.now(UTC)) != "unreadable"
+
+
+def test_an_exam_in_a_renamed_folder_or_one_within_stays_shut(tmp_path, loader):
+    questions = tmp_path / "questions"
+    (questions / "test").rename(questions / "moved")
+    (questions / "moved" / "_quiz.en.md").unlink()
+    moved = loader(questions)
+    (questions / "moved").rename(questions / "test")
+    (questions / "test" / "_quiz.en.md").write_text(WHOLE, encoding="utf-8")
+    (questions / "test" / "old").mkdir()
+    (questions / "test" / "q.en.md").rename(questions / "test" / "old" / "q.en.md")
+    within = loader(questions)
+
+    assert moved.is_exam_only("moved/q") and moved.exams["test"].closes == within.exams["test"].closes
+    assert within.is_exam_only("test/old/q") and within.practice.keys() == {"open/q"}
+
+
+def test_a_folder_of_practice_stays_open_while_its_description_is_written(tmp_path):
+    bank(tmp_path)
+    loader = Loader(memory=tmp_path / "exams.json")
+    path = tmp_path / "questions" / "test" / "_quiz.en.md"
+    opened = [loader(tmp_path / "questions")]
+    for text in ("", "---\nord", "---\nordre: [q]\n---\n", "# A test\n"):
+        path.write_text(text, encoding="utf-8")
+        opened.append(loader(tmp_path / "questions"))
+    path.write_text("---\nexam: onl\n---\n", encoding="utf-8")
+
+    assert all("test/q" in found.practice for found in opened)
+    assert loader(tmp_path / "questions").is_exam_only("test/q")
+    assert not (tmp_path / "exams.json").exists()
+
+
+def test_several_processes_and_a_damaged_memory_know_of_an_exam(tmp_path, loader):
+    questions, memory = tmp_path / "questions", tmp_path / "exams.json"
+    other = Loader(memory=memory)
+    description = questions / "test" / "_quiz.en.md"
+    description.write_text("", encoding="utf-8")
+    told_by_the_other = other(questions)
+    memory.write_text("{", encoding="utf-8")
+
+    assert told_by_the_other.is_exam_only("test/q") and loader(questions).is_exam_only("test/q")
+    description.write_text(WHOLE, encoding="utf-8")
+    assert loader(questions).is_exam_only("test/q") and other(questions).is_exam_only("test/q")

@@ -169,11 +169,11 @@ def secrets_in(learner: Learner, app: Flask, mine: str | None = None) -> list[st
     if mine:
         urls += [f"/attempts/{mine}", f"/questions/final/one?attempt={mine}"]
     seen = [(url, learner.get(url).response.text) for url in urls if "first" not in url]
-    pictures = [path.relative_to(bank.root) for path in bank.root.rglob("*.svg") if path.name != "free.svg"]
-    opened = [
-        f"/media/{path}" for path in pictures if learner.client.get(f"/media/{path}").status_code != 404
-    ]
-    return [f"{url}: {word}" for url, text in seen for word in SECRETS if word in text] + opened
+    for path in bank.root.rglob("*.svg"):
+        with learner.client.get(f"/media/{path.relative_to(bank.root)}") as response:
+            if path.name != "free.svg" and response.status_code != 404:
+                seen.append((path.name, SECRETS[0]))
+    return [f"{url}: {word}" for url, text in seen for word in SECRETS if word in text]
 
 
 @pytest.fixture

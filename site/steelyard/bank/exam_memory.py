@@ -1,7 +1,8 @@
 """What is known of the exam-only quizzes of a folder, so that no accident to their files opens one.
 
-A quiz that was exam-only stays so until a whole description says otherwise: every file that described it is
-there, has no problem, and none says `exam: only`. Until then its exam is `unreadable`: nobody can begin it,
+A quiz that was exam-only stays so until a whole description says otherwise: a file says `exam: optional`, or
+every file that described it is there with front matter that does not say `exam: only`, has no problem, and
+orders no question that its folder lacks. Until then its exam is `unreadable`: nobody can begin it,
 its questions are shown to those who take it and to nobody else, and its results wait for the close that was
 known last. A folder that is new, has no description and holds the questions of an exam whose folder is gone
 is that exam's; one inside an exam's folder that has no description is shut with it.
@@ -17,14 +18,14 @@ import json
 import logging
 import os
 import tempfile
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path, PurePosixPath
 from typing import Any, Self
 
 from steelyard.bank import exams
-from steelyard.bank.model import ROOT_QUIZ, Exam
+from steelyard.bank.model import ROOT_QUIZ, Edition, Exam
 from steelyard.bank.parse import ParsedQuiz
 from steelyard.bank.report import failure
 from steelyard.problems import Problem
@@ -77,14 +78,15 @@ class ExamMemory:
     def settle(
         self,
         described: Mapping[str, Sequence[ParsedQuiz]],
-        asked: Mapping[str, frozenset[str]],
+        folders: Mapping[str, Mapping[str, Edition]],
     ) -> tuple[dict[str, Exam], list[Problem]]:
         """Return how each quiz is taken as an exam, those included whose files are gone, and what is wrong.
 
-        `described`: slug → what came of its description's files. `asked`: slug → the digests of the wording
-        of its folder's questions.
+        `described`: slug → what came of its description's files. `folders`: slug → the questions that lie in
+        its folder, by the name that an order gives them.
         """
         self._read()
+        asked = {slug: _wordings(questions.values()) for slug, questions in folders.items()}
         known = dict(self._known)
         settled: dict[str, Exam] = {}
         problems: list[Problem] = []
@@ -97,7 +99,7 @@ class ExamMemory:
             settled[slug] = exam
             if exam.only and not exam.unreadable:
                 known[slug] = KnownExam(exam, _names(files), asked.get(slug, frozenset()))
-            elif slug in known and _says_otherwise(files, known[slug]):
+            elif slug in known and _says_otherwise(files, known[slug], folders.get(slug, ())):
                 del known[slug]
             elif slug in self._open and not any(file.speaks_of_an_exam for file in files):
                 settled[slug] = replace(exam, only=False, unreadable=False)
@@ -156,20 +158,28 @@ class ExamMemory:
             )
 
 
+def _wordings(editions: Iterable[Edition]) -> frozenset[str]:
+    return frozenset(question.wording_digest for edition in editions for question in edition.values())
+
+
 def _names(files: Sequence[ParsedQuiz]) -> frozenset[str]:
     return frozenset(PurePosixPath(file.path).name for file in files)
 
 
-def _says_otherwise(files: Sequence[ParsedQuiz], last: KnownExam) -> bool:
+def _says_otherwise(files: Sequence[ParsedQuiz], last: KnownExam, questions: Collection[str]) -> bool:
     """Return whether a description that does not say `exam: only` is whole: nothing of it is lost or cut.
 
-    Two files of one content are a file that stands in the place of another.
+    Two files of one content are a file that stands in the place of another, and one that orders questions of
+    another folder is that folder's. A file without front matter may have lost its beginning.
     """
+    if any(file.exam_word == "optional" for file in files):
+        return True
     contents = {(file.title, file.introduction.source) for file in files}
     return (
         _names(files) >= last.files
         and len(contents) == len(files)
-        and not any(file.problems for file in files)
+        and not any(file.problems or file.exam_word is None for file in files)
+        and {word for file in files for word in file.order} <= set(questions)
     )
 
 
@@ -189,7 +199,7 @@ def _shut(slug: str, last: KnownExam, files: Sequence[ParsedQuiz]) -> Problem:
     gone = sorted(last.files - _names(files))
     path = files[0].path if files else f"{slug}/{gone[0]}"
     why = f"{', '.join(gone)} is not there" if gone else "its description cannot be relied on"
-    message = f"this quiz was exam-only and stays shut, since {why}: mend it, or say there that it is none"
+    message = f"this quiz was exam-only and stays shut, since {why}: mend it, or write `exam: optional` there"
     return Problem(path, 1, 1, "E027", message)
 
 

@@ -52,7 +52,7 @@ class QuizMatter(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     order: Annotated[tuple[_Word, ...], Field(max_length=1000)] = ()
-    exam: Literal["only"] | None = None
+    exam: Literal["only", "optional"] | None = None
     minutes: Annotated[int, Field(ge=1, le=600, strict=True)] | None = None
     opens: datetime | None = None
     closes: datetime | None = None

@@ -226,13 +226,11 @@ class _Assembly:
                 if left_out:
                     self.broken[question_id] += [problem for problem in problems if problem.path in left_out]
         folders = _folders(questions)
-        asked = {
-            slug: frozenset(
-                question.wording_digest for question_id in ids for question in questions[question_id].values()
-            )
+        named = {
+            slug: {question_id.removeprefix(f"{slug}/"): questions[question_id] for question_id in ids}
             for slug, ids in folders.items()
         }
-        self.exams, problems = self.memory.settle(self.described, asked)
+        self.exams, problems = self.memory.settle(self.described, named)
         self.problems += problems
         regraded = {question_id for question_id, edition in questions.items() if edition.first.regrade}
         whole = self.quizzes.get(ROOT_QUIZ, {})

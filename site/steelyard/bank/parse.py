@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
-from typing import Any
+from typing import Any, Literal
 from unicodedata import normalize
 
 from markdown_it.token import Token
@@ -60,6 +60,8 @@ class ParsedQuiz:
     places: Places = field(default_factory=Places)
     speaks_of_an_exam: bool = False
     """Whether the file, readable or not, has a line that is or may be meant as `exam:`."""
+    exam_word: Literal["only", "optional", ""] | None = None
+    """What front matter without problems says after `exam:`; empty if nothing, None without any such."""
 
 
 def parse(data: bytes, path: str, question_id: str = "", language: str | None = None) -> Parsed:
@@ -101,7 +103,8 @@ def parse_quiz(data: bytes, path: str, language: str) -> ParsedQuiz:
     if report.problems and not exam.only and (speaks or _is_lost(lines, report.problems)):
         exam = Exam(only=True, unreadable=True)
     problems = tuple(report.problems)
-    return ParsedQuiz(title, introduction, order, language, path, problems, exam, places, speaks)
+    word = (matter.exam or "") if matter else None
+    return ParsedQuiz(title, introduction, order, language, path, problems, exam, places, speaks, word)
 
 
 def _exam(matter: QuizMatter) -> Exam:
