@@ -135,7 +135,7 @@ def test_a_whole_exam_is_taken_by_keyboard_alone(
             page.keyboard.press("c")
             expect(page.locator(".choices input").nth(2)).to_be_checked()
             first += letter(page, 2)
-        tab_to(page, "form.answer button")
+        tab_to(page, "form.answer button[type=submit]")
         page.keyboard.press("Enter")
 
         expect(page.locator(".steps [aria-current=step]")).to_have_text(re.compile(r"\b2\b"))
@@ -197,7 +197,7 @@ def test_without_a_script_the_button_saves_and_a_closed_tab_is_resumed(
         taken = attempt(page)
         chosen = letter(page, 1)
         page.locator(".choices input").nth(1).check()
-        follow(page.locator("form.answer button"))
+        follow(page.locator("form.answer button[type=submit]"))
         expect(page.locator(".steps [aria-current=step]")).to_have_text(re.compile(r"\b2\b"))
         page.close()
         page = context.new_page()
@@ -243,7 +243,7 @@ def test_the_buttons_request_is_not_overtaken_by_an_earlier_save(browser: Browse
         page.locator(".choices label").nth(0).click()
         expect(page.locator(".save-state")).to_have_text("Saving …")
         page.locator(".choices label").nth(2).click()
-        page.locator("form.answer button").click(no_wait_after=True)
+        page.locator("form.answer button[type=submit]").click(no_wait_after=True)
         assert drafts(app, taken) == []  # the form waits for what is under way
         held[0].continue_()
         expect(page.locator(".steps [aria-current=step]")).to_have_text(re.compile(r"\b2\b"))
@@ -267,7 +267,7 @@ def test_a_tab_that_goes_on_after_the_end_is_told_what_counts(browser: Browser, 
         expect(other.locator("main")).to_contain_text(HANDED_IN["en"])
         page.locator(".choices label").nth(1).click()
         expect(page.locator(".save-state")).to_have_text(re.compile("came too late to count"))
-        follow(page.locator("form.answer button"))
+        follow(page.locator("form.answer button[type=submit]"))
         expect(page.locator(".notice")).to_have_text(re.compile("came too late to count"))
     assert len(drafts(app, taken)) == 1
 
