@@ -12,6 +12,7 @@ from datetime import datetime
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from steelyard.store.lookalikes import likenesses
 from steelyard.store.models import Attempt, Class, ExamStart, Member
 from steelyard.store.writing import add
 
@@ -34,7 +35,10 @@ def is_member(session: Session, learner: str) -> bool:
 
 
 def mark(session: Session, *, learner: str, quiz: str, attempt: str, now: datetime) -> Start | None:
-    """Mark in each class of a learner that they begin an exam; return the mark of another attempt, if any."""
+    """Mark in each class of a learner that they begin an exam; return the mark of another attempt, if any.
+
+    A pseudonym that looks like that of a mark is taken for it. The caller rolls back what was refused.
+    """
     rows = session.execute(
         sa.select(Member.class_code, Member.pseudonym, Class.name)
         .join(Class, Class.code == Member.class_code)
@@ -43,11 +47,11 @@ def mark(session: Session, *, learner: str, quiz: str, attempt: str, now: dateti
     ).all()
     for row in rows:
         key = {"class_code": row.class_code, "pseudonym": row.pseudonym.casefold(), "quiz": quiz}
-        if add(session, ExamStart, **key, attempt=attempt, started=now):
-            continue
-        before = session.get_one(ExamStart, (row.class_code, key["pseudonym"], quiz))
-        if before.attempt != attempt:
-            return Start(row.class_code, row.name, row.pseudonym, quiz, before.started)
+        add(session, ExamStart, **key, attempt=attempt, started=now)
+        marks = sa.select(ExamStart).where(ExamStart.class_code == row.class_code, ExamStart.quiz == quiz)
+        for before in session.scalars(marks.where(ExamStart.attempt != attempt)):
+            if likenesses(before.pseudonym) & likenesses(row.pseudonym):
+                return Start(row.class_code, row.name, row.pseudonym, quiz, before.started)
     return None
 
 
