@@ -94,7 +94,6 @@ def site(folder: Path) -> tuple[Flask, str, str]:
         trusted_hosts=("localhost",),
     )
     app = create_app(settings)
-    app.config["RATELIMIT_ENABLED"] = False
     database.migrate(app)
     quiz = max(app.extensions["steelyard"].bank.quizzes.values(), key=lambda quiz: len(quiz.questions))
     client = app.test_client()

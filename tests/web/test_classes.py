@@ -79,7 +79,7 @@ def test_a_code_that_does_not_exist_is_said_with_what_to_do(app, code):
 
 
 def test_guessing_codes_is_limited_and_a_class_behind_one_address_is_not(app, monkeypatch):
-    monkeypatch.setattr("steelyard.web.app.counters.time", SimpleNamespace(time=lambda: 1_800_000_000.0))
+    monkeypatch.setattr("steelyard.web.app.limiter.time", SimpleNamespace(time=lambda: 1_800_000_000.0))
     code = instructor(app).create_class()
     for number in range(60):
         join(app, code, f"learner {number}")

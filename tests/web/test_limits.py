@@ -19,7 +19,7 @@ CLASS = 200
 @pytest.fixture(autouse=True)
 def _one_minute(monkeypatch: pytest.MonkeyPatch) -> None:
     """The limits' clock stands still: all of a test happens within one minute."""
-    monkeypatch.setattr("steelyard.web.app.counters.time", SimpleNamespace(time=lambda: 1_800_000_000.0))
+    monkeypatch.setattr("steelyard.web.app.limiter.time", SimpleNamespace(time=lambda: 1_800_000_000.0))
 
 
 def answer_alone(learner: Learner) -> int:
@@ -48,7 +48,7 @@ def newcomer(app: Flask) -> int:
 def fill(limit: str, *key: str, left: int = 0) -> None:
     """Let others of an address send as much as a limit takes, but for `left`."""
     amount = parse(limit)
-    security.limiter.limiter.hit(amount, *key, cost=amount.amount - left)
+    security.limiter.windows.hit(amount, *key, cost=amount.amount - left)
 
 
 def test_a_script_that_drops_its_cookie_is_stopped_and_who_is_known_goes_on(app):

@@ -89,6 +89,21 @@ def test_a_server_starts_with_nothing_left_to_load_and_little_for_the_garbage_co
     assert frozen > 0.9 * len(gc.get_objects())
 
 
+def test_a_public_site_has_its_questions_rendered_before_it_forks(settings, monkeypatch):
+    app = ready_app(replace(settings, trusted_hosts=("localhost",), public=True))
+    monkeypatch.setattr("steelyard.web.quiz.rendered.render", None)
+
+    for lang in ("en", "ja"):
+        assert app.test_client().get(f"/questions/more/alone?lang={lang}").status_code == 200
+
+
+def test_a_question_that_cannot_be_rendered_stops_no_public_site(settings, monkeypatch):
+    monkeypatch.setattr("steelyard.web.quiz.rendered.render", None)
+    app = ready_app(replace(settings, trusted_hosts=("localhost",), public=True))
+
+    assert app.test_client().get("/").status_code == 200
+
+
 @pytest.fixture
 def environment(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     for name in ("data", "questions", "results"):

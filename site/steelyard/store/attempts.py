@@ -6,7 +6,7 @@ import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
@@ -27,8 +27,7 @@ class PlannedItem:
     """The choices' letters in the order in which they will be shown."""
 
 
-@dataclass(frozen=True)
-class AttemptItem:
+class AttemptItem(NamedTuple):
     """An item of an attempt with the answer and the guess given to it, if any."""
 
     question: str
@@ -172,7 +171,7 @@ def attempt_view(session: Session, attempt: str, learner: str) -> AttemptView | 
         first.quiz,
         first.mode,
         first.started,
-        tuple(_item(row) for row in rows),
+        tuple(AttemptItem._make(row[_HEAD:]) for row in rows),
         first.deadline,
         first.submitted,
         first.by,
@@ -250,6 +249,9 @@ _ID = re.compile("[0-9a-f]{32}")
 
 _VERSIONS = sa.select(Version.digest).where(Version.digest.in_(sa.bindparam("digests", expanding=True)))
 
+_HEAD = 6
+"""How many columns of `_ATTEMPT` hold for all of its rows; the others are the fields of an AttemptItem."""
+
 _ATTEMPT = (
     sa.select(
         Attempt.quiz,
@@ -297,9 +299,3 @@ _SUMMARIES = (
     .order_by(Attempt.started.desc(), Attempt.id)
     .limit(200)
 )
-
-
-def _item(row: Any) -> AttemptItem:
-    return AttemptItem(
-        row.question, row.version, row.letters, row.chosen, row.score, row.guess, row.measured, row.draft
-    )

@@ -6,7 +6,17 @@ from flask import Flask
 
 from steelyard.settings import Settings
 from steelyard.web import filters, home, instructor, lab
-from steelyard.web.app import database, errors, health, identity, languages, security, state, static
+from steelyard.web.app import (
+    addresses,
+    database,
+    errors,
+    health,
+    identity,
+    languages,
+    security,
+    state,
+    static,
+)
 from steelyard.web.evidence import compare, runs, techniques
 from steelyard.web.learner import classes, devices, privacy, progress
 from steelyard.web.planner import plan
@@ -49,6 +59,7 @@ def create_app(settings: Settings | None = None, demos: lab.Lab | None = None) -
     identity.init_app(app)
     filters.init_app(app)
     static.init_app(app)
+    addresses.init_app(app)
     health.init_app(app)
     errors.init_app(app)
     for blueprint in BLUEPRINTS:

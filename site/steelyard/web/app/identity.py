@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
+from typing import TypeVar
 
 from flask import Flask, Response, g, render_template, request, session
 from flask_babel import gettext as _
@@ -15,6 +16,8 @@ from steelyard.grading import total
 from steelyard.web.app import clock
 from steelyard.web.app.database import db
 from steelyard.web.app.state import state
+
+Found = TypeVar("Found")
 
 _KEY = "learner"
 TURN = "turn"
@@ -40,6 +43,14 @@ def learner_id() -> str:
         session.permanent = True
     learner: str = session[_KEY]
     return learner
+
+
+def own(look: Callable[[str], Found | None]) -> Found | None:
+    """Return what `look` finds of this learner, who need not be looked up when there is something."""
+    if _WRITTEN in session and "present" not in g and (found := look(session[_KEY])) is not None:
+        g.present = True
+        return found
+    return look(learner_id())
 
 
 def known_learner() -> str | None:

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from ipaddress import ip_address, ip_network
-from typing import Any, TypeVar, cast
 
 from flask import Flask, Response, request, session
-from flask_limiter import Limiter
-from flask_limiter.util import get_remote_address
 from flask_wtf import CSRFProtect
 from werkzeug.middleware.proxy_fix import ProxyFix
 from werkzeug.sansio.utils import host_is_trusted
 
 from steelyard.settings import Settings, SettingsError
-from steelyard.web.app.counters import Counters
 from steelyard.web.app.identity import is_written, joined_class, known_learner
+from steelyard.web.app.limiter import Limiter, View
 
 MAX_FORM_BYTES = 64 * 1024
 MAX_FORM_PARTS = 200
@@ -55,12 +52,10 @@ LOGINS = "60 per minute"
 NEWCOMERS = "600 per minute"
 ADDRESS = "6000 per minute"
 
-View = TypeVar("View", bound=Callable[..., Any])
-
 
 def address() -> str:
     """Return where a request comes from; of IPv6 the /64, since one machine can have all of it."""
-    given = get_remote_address()
+    given = request.remote_addr or "127.0.0.1"  # a socket file has none
     try:
         ip = ip_address(given.partition("%")[0])
     except ValueError:  # a proxy may name a visitor otherwise
@@ -68,7 +63,7 @@ def address() -> str:
     return str(ip if ip.version == 4 else ip_network((ip, 64), strict=False))
 
 
-limiter = Limiter(key_func=address, storage_uri=f"{Counters.STORAGE_SCHEME[0]}://", headers_enabled=False)
+limiter = Limiter()
 
 
 def _visitor() -> str:
@@ -108,10 +103,9 @@ def limited(each: str, scope: str, class_code: Callable[[], str] = joined_class)
     )
 
     def decorate(view: View) -> View:
-        counted: Any = view
-        for limit in limits:
-            counted = limit(counted)
-        return cast(View, counted)
+        for limit in reversed(limits):  # the first is asked first
+            view = limit(view)
+        return view
 
     return decorate
 
@@ -140,7 +134,7 @@ def init_app(app: Flask, settings: Settings) -> None:
         WTF_CSRF_TIME_LIMIT=None,
     )
     csrf.init_app(app)
-    limiter.init_app(app)
+    limiter.reset()  # an application counts for itself
     if settings.proxies:
         seen_through = ProxyFix(app.wsgi_app, x_for=settings.proxies, x_proto=settings.proxies)
         app.wsgi_app = seen_through  # type: ignore[method-assign]

@@ -1,11 +1,19 @@
-"""The counters of the rate limits, in this process's memory."""
+"""Rate limits: how often a view may be asked within a window, counted in this process's memory."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
+from functools import wraps
 from threading import Lock
+from typing import Any, TypeVar, cast
 
+from flask import Response, abort, after_this_request
+from limits import parse
 from limits.storage import Storage
+from limits.strategies import FixedWindowRateLimiter
+
+View = TypeVar("View", bound=Callable[..., Any])
 
 SWEEP_SECONDS = 60.0
 """How often counters that are over are dropped at most."""
@@ -66,3 +74,55 @@ class Counters(Storage):
         """Forget one counter."""
         with self._lock:
             self._counts.pop(key, None)
+
+
+class Limiter:
+    """Lets views be asked so often and no more; whoever goes on asking is answered with 429."""
+
+    def __init__(self) -> None:
+        self._counters = Counters()
+        self.windows = FixedWindowRateLimiter(self._counters)
+
+    def shared_limit(
+        self,
+        amount: str,
+        *,
+        scope: str,
+        key_func: Callable[[], str],
+        exempt_when: Callable[[], bool] = lambda: False,
+        deduct_when: Callable[[Response], bool] | None = None,
+    ) -> Callable[[View], View]:
+        """Return a decorator by which all views of a `scope` count together, for each key of a request.
+
+        `amount` is worded as in "60 per minute". Nothing counts where `exempt_when` is true or the key is
+        empty; with `deduct_when` a request counts by what is answered.
+        """
+        limit = parse(amount)
+
+        def check() -> None:
+            key = "" if exempt_when() else key_func()
+            if not key:
+                return
+            if not (self.windows.test if deduct_when else self.windows.hit)(limit, key, scope):
+                abort(429)
+            if deduct_when:
+
+                @after_this_request
+                def deduct(response: Response) -> Response:
+                    if deduct_when(response):
+                        self.windows.hit(limit, key, scope)
+                    return response
+
+        def decorate(view: View) -> View:
+            @wraps(view)
+            def counted(*args: Any, **kwargs: Any) -> Any:
+                check()
+                return view(*args, **kwargs)
+
+            return cast(View, counted)
+
+        return decorate
+
+    def reset(self) -> None:
+        """Forget what was counted."""
+        self._counters.reset()
