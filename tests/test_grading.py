@@ -35,7 +35,7 @@ def test_a_score_lies_between_nothing_and_everything_and_exactly_the_key_gets_it
 
     assert 0 <= score(rule, n, key, ticked) <= 1
     assert score(rule, n, key, key) == 1
-    if ticked != key:
+    if ticked != key and rule != "equal-parts":
         assert score(rule, n, key, ticked) < 1
 
 
@@ -80,6 +80,7 @@ def test_ticking_everything_scores_what_the_format_says(rule, answer):
     assume(c < n)
     expected = {
         "each-answer": Fraction(c, n),
+        "equal-parts": 1,  # the one rule without a penalty
         "coverage": Fraction(c, n),
         "net-correct": max(0, 2 - Fraction(n, c)),
     }
@@ -108,6 +109,7 @@ def test_letters_are_only_names(rule, answer, random):
         ("proportional-correct", 0),
         ("net-correct", Fraction(1, 3)),
         ("coverage", Fraction(4, 9)),
+        ("equal-parts", Fraction(2, 3)),
     ],
 )
 def test_two_of_three_keys_and_one_of_two_distractors_score_by_the_formula(rule, expected):

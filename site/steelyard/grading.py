@@ -11,6 +11,7 @@ each-answer          1 - (choices judged wrongly)/N
 proportional-correct t/c if f = 0, else 0
 net-correct          max(0, (t - f)/c)
 coverage             (t/c)(t/n)
+equal-parts          t/c, whatever else is ticked
 ==================== ==============================================
 
 A blank scores 0 under every rule.
@@ -69,6 +70,8 @@ def score(rule: Scoring, choices: int, key: frozenset[str], ticked: frozenset[st
             return max(Fraction(0), Fraction(t - f, c))
         case "coverage":
             return Fraction(t, c) * Fraction(t, n)
+        case "equal-parts":
+            return Fraction(t, c)
         case _:
             assert_never(rule)
 

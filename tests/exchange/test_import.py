@@ -87,8 +87,6 @@ def test_a_question_becomes_a_file_that_passes_and_reads_well(import_text, tmp_p
 @pytest.mark.parametrize(
     ("body", "kind"),
     [
-        ("{T}", "a true/false question"),
-        ("{FALSE#wrong}", "a true/false question"),
         ("{=two =2}", "a short-answer question"),
         ("{=a -> b =c -> d}", "a matching question"),
         ("{#3:2}", "a numerical question"),

@@ -85,7 +85,7 @@ _EDGES = ("br", "p", "ul", "ol", "pre", "table", "blockquote", "h3", "h4", "hr")
 
 def _text(item: Item) -> Item:
     """Leave only what every format holds."""
-    return replace(item, scoring="balanced", shuffle=True, single=True, line=1)
+    return replace(item, scoring="balanced", shuffle=True, single=True, line=1, category="")
 
 
 def _same_scores(came: Item, sent: Item) -> bool:

@@ -22,6 +22,15 @@ _STOP = re.compile(r"[.):：、]?[*_`]*\s*")
 _NOTE = re.compile(r"\(([^()]*)\)")
 _BULLET = re.compile(r"\s*[-+*]\s+(?=\S)")
 _OTHER = re.compile(r"[^\s,、・､･/&]+")
+_INDENTED = re.compile(r"^(?:    |\t)|(?:\u00a0|&nbsp;){2}", re.MULTILINE)
+_CODE = re.compile(
+    r"^(?P<fence>[ \t]*(?P<marks>`{3,}|~{3,}))[^\n]*\n(?P<code>.*?)(?:^[ \t]*(?P=marks)[`~]*[ \t]*$|\Z)"
+    r"|(?<!`)(?P<ticks>`+)(?!`)(?P<span>[^\n]*?[^\n`])(?P=ticks)(?!`)"
+    r"|(?P<indented>(?:^(?:    |\t)[^\n]*(?:\n|\Z))+)"
+    r"|(?P<hard>(?:\u00a0|&nbsp;){2,})",
+    re.MULTILINE | re.DOTALL,
+)
+"""Code in lines or in a line, and spaces that are kept."""
 _NUMBER = re.compile(r"(?<![\d.])\d{1,2}(?![\d.%])")
 
 
@@ -40,8 +49,20 @@ def narrow(text: str) -> str:
 
 
 def comparable(text: str) -> str:
-    """Return what two texts have in common when they say the same: no emphasis, width, case or spacing."""
-    return " ".join(re.sub(r"[*_`]", "", normalize("NFKC", text)).casefold().split())
+    """Return what two texts have in common when they say the same: no emphasis, width, case or spacing.
+
+    Code says the same only where it is the same, and a line that is indented with hard spaces is as code.
+    """
+    pieces: list[str] = []
+
+    def taken(match: re.Match[str]) -> str:
+        pieces.append(match["code"] or match["span"] or match["indented"] or match["hard"])
+        return "\0"
+
+    words = _CODE.sub(taken, text) if "`" in text or "~~~" in text or _INDENTED.search(text) else text
+    words = " ".join(re.sub(r"[*_`]", "", normalize("NFKC", words)).casefold().split())
+    rest = iter(pieces)
+    return re.sub("\0", lambda _: next(rest), words)
 
 
 def read(lines: Sequence[str], first_line: int, choices: Mapping[str, str], report: Report) -> Answer | None:

@@ -21,7 +21,13 @@ from steelyard.claims import Claim
 from steelyard.problems import Problem
 
 Scoring = Literal[
-    "all-or-nothing", "balanced", "each-answer", "proportional-correct", "net-correct", "coverage"
+    "all-or-nothing",
+    "balanced",
+    "each-answer",
+    "proportional-correct",
+    "net-correct",
+    "coverage",
+    "equal-parts",
 ]
 
 Regrade = Literal["void", "credit-all"]

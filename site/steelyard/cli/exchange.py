@@ -6,7 +6,9 @@ import os
 import re
 from collections.abc import Callable, Sequence
 from functools import partial
+from io import BytesIO
 from pathlib import Path
+from zipfile import BadZipFile, ZipFile
 
 import click
 
@@ -128,23 +130,23 @@ def _replace(path: Path, data: bytes) -> None:
 def import_(file: Path, folder: Path, lang: str) -> None:
     """Make question files of a GIFT (.gift, .txt) or Moodle XML (.xml) file.
 
-    Single- and multiple-answer questions become files in which `steelyard check` finds no error; what
-    else there is, and what gets lost, is named with its line. Nothing is overwritten; when the file has
-    an error nothing is written.
+    Single- and multiple-answer and true/false questions become files in which `steelyard check` finds no
+    error; what else there is, and what gets lost, is named with its line. Nothing is overwritten; when the
+    file has an error nothing is written.
     """
-    reading = _read(file)
+    reading = _read(file, lang)
     shown = printable(str(file))
     if reading.errors:
         for error in sorted(reading.errors):
             click.echo(f"{shown}:{error.line}: {printable(error.message)}")
         raise SystemExit(1)
-    made = import_plan(reading.items, lang, reading.note)
+    made = import_plan(reading, lang, folder.name)
     for note in sorted(set(reading.notes)):
         click.echo(f"{shown}:{note.line}: {printable(note.message)}", err=True)
     if not made.names:
         raise click.ClickException(f"{shown} has no question that can be imported; nothing is written")
-    if not (folder / f"_quiz.{lang}.md").exists():
-        made.describe(reading.title or folder.name)
+    if (folder / f"_quiz.{lang}.md").exists():
+        made.description.clear()
     try:
         written = made.write(folder)
     except FileExistsError as error:
@@ -157,16 +159,15 @@ def import_(file: Path, folder: Path, lang: str) -> None:
         ) from None
     for path in written:
         click.echo(printable(str(path)))
-    left = len(reading.items) - len(made.names)
     what = "question" if len(made.names) == 1 else "questions"
     click.echo(
         f"{len(made.names)} {what} imported; next: steelyard check {printable(str(folder))}"
-        + (f" ({left} left out, see above)" if left else ""),
+        + (f" ({reading.left_out} left out, see above)" if reading.left_out else ""),
         err=True,
     )
 
 
-def _read(file: Path) -> Reading:
+def _read(file: Path, language: str) -> Reading:
     """Read a file by what it is. Raises ClickException for what is neither GIFT nor Moodle XML."""
     shown = printable(str(file))
     try:
@@ -177,18 +178,29 @@ def _read(file: Path) -> Reading:
     if len(data) > MAX_BYTES:
         raise click.ClickException(f"{shown} is larger than {MAX_BYTES // 2**20} MiB: divide it")
     if data.startswith(b"PK"):
-        raise click.ClickException(f"{shown} is a zip: unpack it, and import the .gift or .xml file inside")
+        raise click.ClickException(f"{shown} is a zip: {_inside(data)}")
     suffix = file.suffix.lower()
     if suffix == ".xml" or (
         suffix not in (".gift", ".txt") and data.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<")
     ):
-        return moodle_xml.read(data)
+        return moodle_xml.read(data, language)
     if suffix not in (".gift", ".txt"):
         raise click.ClickException(f"{shown} is neither .gift, .txt (GIFT) nor .xml (Moodle XML)")
     data = data.removeprefix(b"\xef\xbb\xbf").replace(b"\r\n", b"\n").replace(b"\r", b"\n")
     try:
-        return gift.read(data.decode())
+        return gift.read(data.decode(), language)
     except UnicodeDecodeError as error:
         reading = Reading()
         reading.error(data.count(b"\n", 0, error.start) + 1, "the file is not UTF-8: save it as UTF-8")
         return reading
+
+
+def _inside(data: bytes) -> str:
+    """Return what to do with a zip, by the names in it; nothing is unpacked."""
+    try:
+        names = ZipFile(BytesIO(data)).namelist()
+    except (BadZipFile, ValueError, NotImplementedError, OverflowError):
+        names = []
+    if any(name.endswith("imsmanifest.xml") for name in names):
+        return moodle_xml.NO_QTI
+    return "unpack it, and import the .gift or .xml file inside"

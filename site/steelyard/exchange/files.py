@@ -7,8 +7,8 @@ and when one cannot be written those that were are taken away again.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from string import ascii_uppercase
 from unicodedata import normalize
@@ -19,17 +19,35 @@ import yaml
 from memlab.results.techniques import TECHNIQUES
 from steelyard.bank.answer import comparable
 from steelyard.bank.headings import heading
-from steelyard.bank.model import Question
+from steelyard.bank.model import Part, Question
 from steelyard.bank.parse import CONTROL, parse
 from steelyard.exchange.grades import default_scoring
-from steelyard.exchange.item import PLUGINFILE, Item
+from steelyard.exchange.item import PLUGINFILE, Item, Reading
 from steelyard.exchange.markdown import to_markdown
+from steelyard.exchange.reading import is_blank
+from steelyard.exchange.tree import shortened
 from steelyard.exchange.words import WORDS
 from steelyard.html import IMAGE_TYPES
 
 MAX_TAGS = 50
 
-Note = Callable[[int, str], None]
+
+@dataclass
+class _Entry:
+    """A question that will be written."""
+
+    item: Item
+    question: Question
+    files: dict[str, bytes]
+    notes: list[str]
+
+    @property
+    def telling(self) -> int:
+        """How much it tells whoever has answered it."""
+        if not self.item.explanation and not any(option.feedback for option in self.item.options):
+            return 0
+        texts = [*self.question.explanation, *(choice.feedback for choice in self.question.choices)]
+        return sum(len(text.text.source if isinstance(text, Part) else text.source) for text in texts if text)
 
 
 @dataclass
@@ -37,50 +55,80 @@ class ImportPlan:
     """What will be written, by name within the folder, and the questions among it."""
 
     language: str
-    files: dict[str, bytes] = field(default_factory=dict)
-    names: list[str] = field(default_factory=list)
-    """Of the questions, without suffix, in order."""
+    entries: dict[str, _Entry] = field(default_factory=dict)
+    """Name without suffix → question, in order."""
+    description: dict[str, bytes] = field(default_factory=dict)
     _seen: dict[tuple[str, ...], str] = field(default_factory=dict)
+    _taken: dict[str, int] = field(default_factory=dict)
+    """A name → the last number that was put behind it."""
+    _pictures: set[str] = field(default_factory=set)
 
-    def add(self, item: Item, note: Note) -> None:
+    @property
+    def names(self) -> list[str]:
+        """Of the questions, without suffix, in order."""
+        return list(self.entries)
+
+    @property
+    def files(self) -> dict[str, bytes]:
+        """File name → content."""
+        made = {name: data for entry in self.entries.values() for name, data in entry.files.items()}
+        return made | self.description
+
+    def add(self, item: Item, reading: Reading) -> None:
         """Add a question with its pictures, or note why no question file can hold it."""
         name = self._name(item)
-        pictures = self._pictures(item, name, note)
-        text = question_file(item, self.language, pictures, lambda message: note(item.line, message))
+        pictures = self._named_pictures(item, name, reading)
+        notes: list[str] = []
+        text = question_file(item, self.language, pictures, notes.append)
         result = parse(text.encode(), f"{name}.{self.language}.md", name, self.language)
         errors = [problem.message for problem in result.problems if problem.is_error]
         if errors or result.question is None:
-            note(item.line, f'question "{item.title}" is left out: as a question file, {errors[0]}')
+            reading.leave_out(item.line, item.title, f"as a question file, {errors[0]}")
             return
-        if twin := self._seen.get(same := _what(result.question)):
-            note(
-                item.line,
-                f'question "{item.title}" is left out: it asks the same as {twin} with the same choices',
-            )
-            return
-        self._seen[same] = f"{name}.{self.language}.md"
-        self.names.append(name)
-        self.files[f"{name}.{self.language}.md"] = text.encode()
-        self.files |= {
-            pictures[PLUGINFILE + key]: data
-            for key, data in item.pictures.items()
-            if PLUGINFILE + key in pictures
-        }
+        files = {f"{name}.{self.language}.md": text.encode()}
+        files |= {pictures[PLUGINFILE + k]: v for k, v in item.pictures.items() if PLUGINFILE + k in pictures}
+        entry = _Entry(item, result.question, files, notes)
+        same = _what(result.question)
+        if same in self._seen:
+            name = self._of_two(self._seen[same], name, entry, reading)
+        else:
+            self.entries[name] = entry
+        self._seen[same] = name
 
-    def describe(self, title: str) -> None:
+    def _of_two(self, first: str, second: str, entry: _Entry, reading: Reading) -> str:
+        """Keep of two questions that ask the same the one that tells more, and return its name."""
+        other = self.entries[first]
+        keys = [{comparable(c.text.source) for c in e.question.choices if c.correct} for e in (other, entry)]
+        kept, kept_name, lost = other, first, entry
+        if entry.telling > other.telling and keys[0] == keys[1]:
+            kept, kept_name, lost = entry, second, other
+            del self.entries[first]
+            self.entries[second] = entry
+        why = f"it asks the same as {kept_name}.{self.language}.md with the same choices"
+        if keys[0] != keys[1]:
+            right = ", ".join(c.text.source for c in lost.question.choices if c.correct)
+            why += f'; it takes another answer for right, "{shortened(right)}"'
+        elif lost.telling and _told(lost.question) != _told(kept.question):
+            why += f'; its feedback differs, "{shortened(" ".join(_told(lost.question)))}"'
+        reading.leave_out(lost.item.line, lost.item.title, why)
+        return kept_name
+
+    def describe(self, title: str, introduction: str = "") -> None:
         """Add the file that names the folder's title and order."""
         front = f"---\norder: [{', '.join(self.names)}]\n---\n"
-        self.files[f"_quiz.{self.language}.md"] = f"{front}# {_title(title)}\n".encode()
+        words = f"\n{introduction}\n" if introduction else ""
+        self.description[f"_quiz.{self.language}.md"] = f"{front}# {_title(title)}\n{words}".encode()
 
     def write(self, folder: Path) -> list[Path]:
         """Create every file in `folder` and return their paths. Raises FileExistsError before the first."""
-        taken = [folder / name for name in self.files if (folder / name).exists()]
+        files = self.files
+        taken = [folder / name for name in files if (folder / name).exists()]
         if taken:
             raise FileExistsError(str(taken[0]))
         folder.mkdir(parents=True, exist_ok=True)
         written: list[Path] = []
         try:
-            for name, data in self.files.items():
+            for name, data in files.items():
                 with (folder / name).open("xb") as file:
                     written.append(folder / name)
                     file.write(data)
@@ -93,24 +141,29 @@ class ImportPlan:
     def _name(self, item: Item) -> str:
         """Return a name for the file: what the question is called, else its number."""
         word = _slug(item.id.rpartition("/")[2]) or _slug(item.title)
-        name = word or f"q{len(self.names) + 1:03}"
-        number = 2
-        while name in self.names or name == "readme":
-            name, number = f"{word or 'q'}-{number}", number + 1
+        name = word or f"q{len(self.entries) + 1:03}"
+        word = word or "q"
+        while name in self.entries or name == "readme":
+            number = self._taken[word] = self._taken.get(word, 1) + 1
+            name = f"{word}-{number}"
         return name
 
-    def _pictures(self, item: Item, name: str, note: Note) -> dict[str, str]:
+    def _named_pictures(self, item: Item, name: str, reading: Reading) -> dict[str, str]:
         """Return for each picture's address the name of its file."""
         pictures: dict[str, str] = {}
         for key in item.pictures:
             suffix = PurePosixPath(key).suffix.lower()
             if suffix not in IMAGE_TYPES:
-                note(item.line, f'the file "{key}" of question "{item.title}" is no picture and is left out')
+                message = f'the file "{key}" of question "{item.title}" is no picture and is left out'
+                reading.note(item.line, message)
                 continue
             stem = _slug(PurePosixPath(key).stem) or "picture"
-            file = f"{name}-{stem}{suffix}" if not stem.startswith(name) else f"{stem}{suffix}"
-            while file in pictures.values() or file in self.files:
-                file = f"{PurePosixPath(file).stem}x{suffix}"
+            stem = f"{name}-{stem}" if not stem.startswith(name) else stem
+            file = f"{stem}{suffix}"
+            while file in self._pictures:
+                number = self._taken[stem] = self._taken.get(stem, 1) + 1
+                file = f"{stem}-{number}{suffix}"
+            self._pictures.add(file)
             pictures[PLUGINFILE + key] = file
         return pictures
 
@@ -138,19 +191,19 @@ def question_file(item: Item, language: str, pictures: Mapping[str, str], note: 
         lines.append(f"{letter}. {text}" if _begins_with_words(text) else f"{letter}.\n\n{text}")
     key = ", ".join(letter for letter, option in zip(letters, item.options, strict=True) if option.correct)
     lines += [heading("answer", language), key, heading("explanation", language)]
-    feedback_parts = [
-        (letter, option.feedback)
+    general = "" if is_blank(item.explanation) else markdown(item.explanation)
+    parts = [
+        (letter, markdown(option.feedback, level=4))
         for letter, option in zip(letters, item.options, strict=True)
-        if option.feedback
+        if not is_blank(option.feedback)
     ]
-    general = markdown(item.explanation)
-    if not general and not feedback_parts:
+    parts = [(letter, text) for letter, text in parts if text]
+    if not general and not parts:
         general = WORDS[language].no_explanation
         about("it has no explanation: write one")
     lines += [general] if general else []
-    for letter, feedback in feedback_parts:
-        if text := markdown(feedback, level=4):
-            lines += [f"### {letter}", text]
+    for letter, text in parts:
+        lines += [f"### {letter}", text]
     return "\n\n".join(lines) + "\n"
 
 
@@ -177,9 +230,9 @@ def _front_matter(item: Item, note: Callable[[str], None]) -> str:
             techniques.append(value)
         elif kind == "difficulty" and value in ("1", "2", "3"):
             difficulty = int(value)
-        elif tag and len(tag) <= 100 and len(tags) < MAX_TAGS:
-            tags.append(CONTROL.sub("", tag))
-        elif tag:
+        elif (word := CONTROL.sub("", tag)) and len(word) <= 100 and len(tags) < MAX_TAGS:
+            tags.append(word)
+        elif word:
             note(f'the tag "{tag[:40]}" is left out: there are up to {MAX_TAGS}, of 100 characters')
     values: dict[str, object] = {}
     if techniques:
@@ -214,9 +267,33 @@ def _what(question: Question) -> tuple[str, ...]:
     return (comparable(question.stem.source), *sorted(comparable(c.text.source) for c in question.choices))
 
 
-def import_plan(items: Iterable[Item], language: str, note: Note) -> ImportPlan:
-    """Return what to write for these questions, checked."""
+def _told(question: Question) -> list[str]:
+    return [part.text.source for part in question.explanation]
+
+
+def import_plan(reading: Reading, language: str, title: str) -> ImportPlan:
+    """Return what to write for the questions of a file, checked; its reading is told what is lost.
+
+    `title` is the quiz's where the file names no category.
+    """
     made = ImportPlan(language)
-    for item in items:
-        made.add(item, note)
+    several = len({item.category for item in reading.items}) > 1
+    for item in reading.items:
+        if several and item.category:
+            item = replace(item, tags=(*item.tags, item.category))
+        made.add(item, reading)
+    for entry in made.entries.values():
+        for message in entry.notes:
+            reading.note(entry.item.line, message)
+    for category, line in reading.categories.items():
+        if several:
+            message = f'the category "{category}" becomes a tag of its questions: one import makes one quiz'
+            reading.note(line, message)
+        elif "/" in category and category.replace("//", "/") != reading.title:
+            message = f'of the category "{category}" the quiz has the title "{reading.title}"'
+            reading.note(line, message)
+    if made.names:
+        about = lambda message: reading.note(1, f"the category's description: {message}")  # noqa: E731
+        introduction = "" if is_blank(reading.introduction) else to_markdown(reading.introduction, about)
+        made.describe(reading.title or title, introduction)
     return made

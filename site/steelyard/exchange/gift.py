@@ -7,9 +7,9 @@ r"""GIFT, Moodle's text format, both ways, as Moodle itself reads and writes it.
         ####explanation
     }
 
-`=` begins a right and `~` a wrong choice; with checkboxes each is `~%50%…`, a percentage. A backslash makes
-plain what would mean something else (`~ = # { } :` and itself), `\n` is a line break. A blank line ends a
-question.
+`=` begins a right and `~` a wrong choice; with checkboxes each is `~%50%…`, a percentage. `{T#wrong#right}`
+is a true/false question. A backslash makes plain what would mean something else (`~ = # { } :` and itself),
+`\n` is a line break. A blank line ends a question.
 """
 
 from __future__ import annotations
@@ -21,13 +21,16 @@ from functools import partial
 
 from steelyard.exchange.grades import grades
 from steelyard.exchange.item import Item, Option, Reading
-from steelyard.exchange.reading import add, to_html
+from steelyard.exchange.reading import add, enter_category, number, to_html, true_or_false
+from steelyard.exchange.tree import shortened
 
 _ESCAPES = str.maketrans({char: f"\\{char}" for char in "\\~=#{}:"} | {"\n": "\\n", "\r": ""})
-_WEIGHT = re.compile(r"\s*%(-?\d{1,3}(?:\.\d*)?)%")
+_WEIGHT = re.compile(r"\s*%(-?\d+(?:\.\d*)?)%")
+_NO_WEIGHT = re.compile(r"\s*%[-+\d.,eE]+%")
 _FORMAT = re.compile(r"\[(html|moodle|plain|markdown)\]")
 _TAG = re.compile(r"\[(id|tag):((?:\\\]|[^\]\x00-\x1f])+)\]")
 _SPECIAL = "~=#{}:"
+_TRUE, _FALSE = ("T", "TRUE"), ("F", "FALSE")
 
 Note = Callable[[Item, str], None]
 
@@ -77,26 +80,45 @@ def _comment(value: str) -> str:
 # ---- reading -----------------------------------------------------------------------------------------------
 
 
-def read(text: str) -> Reading:
-    """Read a GIFT file. What is neither a single- nor a multiple-answer question is noted and left out."""
+def read(text: str, language: str = "en") -> Reading:
+    """Read a GIFT file. What is no question of choices, nor a true/false one, is noted and left out.
+
+    `language` names the two choices of a true/false question.
+    """
     reading = Reading()
     block: list[str] = []
-    for number, line in enumerate([*text.split("\n"), ""], 1):
+    for row, line in enumerate([*text.split("\n"), ""], 1):
         if line.strip():
             block.append(line)
         elif block:
-            _Block(block, number - len(block), reading).read()
+            _read(block, row - len(block), reading, language)
             block = []
     return reading
+
+
+def _read(lines: Sequence[str], first: int, reading: Reading, language: str) -> None:
+    """Read the lines between two blank ones: categories, and below them a question."""
+    for row, line in enumerate(lines):
+        words = line.strip()
+        if words.startswith("$CATEGORY:"):
+            path = re.sub(r"\\([~=#{}:\\])", r"\1", words.removeprefix("$CATEGORY:"))
+            enter_category(reading, first + row, path)
+        elif words and not words.startswith("//"):
+            _Block([*[""] * row, *lines[row:]], lines[:row], first, reading, language).read()
+            return
 
 
 class _Block:
     """One question: the lines between two blank ones."""
 
-    def __init__(self, lines: Sequence[str], first: int, reading: Reading) -> None:
+    def __init__(
+        self, lines: Sequence[str], above: Sequence[str], first: int, reading: Reading, language: str
+    ) -> None:
         self.reading = reading
+        self.language = language
         self.first = first
-        self.comments = [line.strip() for line in lines if line.strip().startswith("//")]
+        listed = [line.strip() for line in (*above, *lines)]
+        self.comments = [line for line in listed if line.startswith("//")]
         source = "\n".join("" if line.strip().startswith("//") else line for line in lines)
         self.starts = [0]
         self.text = ""
@@ -138,13 +160,6 @@ class _Block:
 
     def read(self) -> None:
         begin = len(self.text) - len(self.text.lstrip())
-        if begin == len(self.text):
-            return  # nothing but comments
-        if self.text.startswith("$CATEGORY:", begin):
-            path = [part for part in re.split(r"(?<!/)/(?!/)", self.text[begin + 10 :].strip()) if part]
-            if path and self.reading.title is None and path[-1] not in ("$course$", "top"):
-                self.reading.title = path[-1].replace("//", "/")
-            return
         title, line = "", self.line(begin)
         if self.marks.startswith("::", begin):
             end = self.marks.find("::", begin + 2)
@@ -160,8 +175,8 @@ class _Block:
         if opening < 0:
             self.skipped(line, title, "a description without answers")
             return
-        tail = self.text[closing + 1 :].strip()
-        stem = self.text[begin:opening].strip() + (f" _____ {tail}" if tail else "")
+        tail = self.text[closing + 1 :].rstrip()
+        stem = (self.text[begin:opening] + (f"_____{tail}" if tail else "")).strip()
         self.question(line, title, stem, opening + 1, closing)
 
     def balanced(self, begin: int) -> bool:
@@ -184,26 +199,40 @@ class _Block:
         return opened is None
 
     def skipped(self, line: int, title: str, what: str) -> None:
-        name = f' "{title}"' if title else ""
-        self.reading.note(line, f"question{name} is left out: it is {what}, not single or multiple choice")
+        self.reading.leave_out(line, title, f"it is {what}, not single or multiple choice")
 
     def question(self, line: int, title: str, stem: str, begin: int, end: int) -> None:
         general = self.marks.rfind("####", begin, end)
         answers = general if general >= 0 else end
-        markers = [begin + match.start() for match in re.finditer("[~=]", self.marks[begin:answers])]
         body = self.text[begin:answers].strip()
-        numerical = body.startswith("#") and self.marks[begin:answers].strip().startswith("#")
-        if numerical or "~" not in self.marks[begin:answers]:
-            self.skipped(line, title, "a numerical question" if numerical else _kind(body))
-            return
-        if self.text[begin : markers[0]].strip():
-            self.reading.error(self.line(begin), 'before the first choice stands text without "=" or "~"')
-            return
         text_format, stem = _format(stem, "moodle")
-        weighted = []
-        for at, stop in zip(markers, [*markers[1:], answers], strict=True):
-            weighted.append(self.choice(at, stop, text_format))
-        single = any(self.marks[at] == "=" for at in markers)
+        first_hash = self.marks.find("#", begin, answers)
+        word = self.text[begin : answers if first_hash < 0 else first_hash].strip().upper()
+        percent: list[float]
+        if body.startswith("#") and self.marks[begin:answers].strip().startswith("#"):
+            self.skipped(line, title, "a numerical question")
+            return
+        if "~" in self.marks[begin:answers]:
+            markers = [begin + match.start() for match in re.finditer("[~=]", self.marks[begin:answers])]
+            if self.text[begin : markers[0]].strip():
+                self.reading.error(self.line(begin), 'before the first choice stands text without "=" or "~"')
+                return
+            weighted = [
+                self.choice(at, stop, text_format)
+                for at, stop in zip(markers, [*markers[1:], answers], strict=True)
+            ]
+            single, shuffle = any(self.marks[at] == "=" for at in markers), True
+            options = tuple(Option(html, weight > 0, feedback) for html, weight, feedback in weighted)
+            percent = [weight for _, weight, _ in weighted]
+        elif word in (*_TRUE, *_FALSE):
+            feedback = self.true_false_feedback(begin, answers, text_format)
+            if word in _TRUE:
+                feedback.reverse()
+            options = true_or_false(word in _TRUE, feedback[0], feedback[1], self.language)
+            single, shuffle, percent = True, False, [100.0 * option.correct for option in options]
+        else:
+            self.skipped(line, title, _kind(body))
+            return
         explanation = self.text[general + 4 : end] if general >= 0 else ""
         names = [match for comment in self.comments for match in _TAG.findall(comment)]
         add(
@@ -212,22 +241,34 @@ class _Block:
                 id=next((value for kind, value in names if kind == "id"), "").replace("\\]", "]").strip(),
                 title=title,
                 stem=to_html(stem, text_format),
-                options=tuple(Option(html, weight > 0, feedback) for html, weight, feedback in weighted),
+                options=options,
                 explanation=to_html(*reversed(_format(explanation, text_format))),
                 single=single,
                 scoring="all-or-nothing",
+                shuffle=shuffle,
                 tags=tuple(value.replace("\\]", "]").strip() for kind, value in names if kind == "tag"),
                 line=line,
             ),
-            [weight for _, weight, _ in weighted],
+            percent,
         )
+
+    def true_false_feedback(self, begin: int, end: int, text_format: str) -> list[str]:
+        """Return the feedback for the wrong and for the right answer as HTML."""
+        at = self.marks.find("#", begin, end)
+        second = self.marks.find("#", at + 1, end) if at >= 0 else -1
+        wrong = self.text[at + 1 : end if second < 0 else second] if at >= 0 else ""
+        right = self.text[second + 1 : end] if second >= 0 else ""
+        return [to_html(*reversed(_format(words, text_format))) for words in (wrong, right)]
 
     def choice(self, at: int, stop: int, text_format: str) -> tuple[str, float, str]:
         """Return a choice's text and feedback as HTML, with its percentage between them."""
         weight = 100.0 if self.marks[at] == "=" else 0.0
         begin = at + 1
-        if match := _WEIGHT.match(self.text, begin, stop):
-            weight, begin = float(match[1]), match.end()
+        if self.marks[at] == "~" and (match := _WEIGHT.match(self.text, begin, stop)):
+            weight, begin = number(match[1])[0] or 0.0, match.end()
+        elif match := _NO_WEIGHT.match(self.text, begin, stop):
+            message = f'"{shortened(match[0].strip())}" is no weight of GIFT and stays as it stands'
+            self.reading.note(self.line(at), message)
         feedback = self.marks.find("#", begin, stop)
         words = self.text[begin : stop if feedback < 0 else feedback]
         feedback_text = self.text[feedback + 1 : stop] if feedback >= 0 else ""
@@ -241,8 +282,6 @@ class _Block:
 def _kind(body: str) -> str:
     if not body:
         return "an essay"
-    if body.partition("#")[0].strip().upper() in ("T", "TRUE", "F", "FALSE"):
-        return "a true/false question"
     return "a matching question" if "->" in body else "a short-answer question"
 
 

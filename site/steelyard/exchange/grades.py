@@ -1,7 +1,7 @@
 """Scoring as Moodle can hold it: a percentage for each choice, of a fixed list; it adds up what was ticked.
 
 The sum is cut off below 0 and above 100. So a rule can be held whose score is such a sum: `balanced`,
-`net-correct` and `proportional-correct` with checkboxes, every rule with radio buttons.
+`net-correct`, `proportional-correct` and `equal-parts` with checkboxes, every rule with radio buttons.
 """
 
 from __future__ import annotations
@@ -24,6 +24,8 @@ GRADES = (
 _VALUES = {Fraction(grade): grade for grade in (*GRADES, "0", *(f"-{grade}" for grade in GRADES))}
 _CLOSE = Fraction(1, 10_000)
 """Percent: what rounding to five decimals may change."""
+_ROUNDED = Fraction(6, 1000)
+"""Percent: what rounding to two decimals may change, as in `33.33` and `16.67`."""
 
 _STAND_IN: dict[Scoring, Scoring] = {
     "all-or-nothing": "proportional-correct",
@@ -62,7 +64,7 @@ def scoring_of(percent: Sequence[float], single: bool, right: Sequence[bool]) ->
             continue
         exact = _wanted(rule, single, right)
         if all(
-            min(abs(Fraction(given) - value), abs(Fraction(given) - _snapped(value))) <= 10 * _CLOSE
+            min(abs(Fraction(given) - value), abs(Fraction(given) - _snapped(value))) <= _ROUNDED
             for given, value in zip(percent, exact, strict=True)
         ):
             return rule
@@ -85,6 +87,8 @@ def _wanted(rule: Scoring, single: bool, right: Sequence[bool]) -> list[Fraction
             wrong = Fraction(100, max(1, choices - keys))
         case "net-correct":
             wrong = Fraction(100, keys)
+        case "equal-parts":
+            wrong = Fraction(0)
         case _:
             wrong = Fraction(100)
     return [Fraction(100, keys) if correct else -wrong for correct in right]

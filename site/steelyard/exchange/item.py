@@ -38,9 +38,11 @@ class Item:
     tags: tuple[str, ...] = ()
     """Also techniques and difficulty: `technique:lora`, `difficulty:2`."""
     pictures: Mapping[str, bytes] = field(default_factory=dict)
-    """File name → content."""
+    """File name → content. A text addresses one by `PLUGINFILE` and its name, quoted as in URLs."""
     line: int = 1
     """Where it begins in the file that it was read from."""
+    category: str = ""
+    """The category that its file put it in: `Algebra/Linear`."""
 
     @property
     def keys(self) -> int:
@@ -65,9 +67,23 @@ class Reading:
     errors: list[Note] = field(default_factory=list)
     title: str | None = None
     """Of the first category that the file names."""
+    introduction: str = ""
+    """What the file says about that category, as HTML."""
+    category: str = ""
+    """The category of the questions that are read now."""
+    categories: dict[str, int] = field(default_factory=dict)
+    """Every category → the line that names it first."""
+    left_out: int = 0
+    """How many questions of the file were left out; each has its note."""
 
     def note(self, line: int, message: str) -> None:
         self.notes.append(Note(line, message))
 
     def error(self, line: int, message: str) -> None:
         self.errors.append(Note(line, message))
+
+    def leave_out(self, line: int, title: str, why: str) -> None:
+        """Count and tell a question that is left out."""
+        self.left_out += 1
+        name = f' "{title}"' if title else ""
+        self.note(line, f"question{name} is left out: {why}")

@@ -12,8 +12,9 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from html import escape
 from io import BytesIO
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
 from xml.sax import SAXParseException
 from xml.sax.handler import ContentHandler
 from xml.sax.xmlreader import Locator
@@ -24,11 +25,15 @@ from defusedxml.sax import parse as safe_parse
 from steelyard.exchange.export import MAX_PICTURE
 from steelyard.exchange.grades import grades
 from steelyard.exchange.item import PLUGINFILE, Item, Option, Reading
-from steelyard.exchange.reading import add, to_html
+from steelyard.exchange.pictures import Pictures
+from steelyard.exchange.reading import add, enter_category, number, to_html, true_or_false
+from steelyard.exchange.tree import shortened, tree
 from steelyard.exchange.xml import XmlWriter
 
 MAX_DEPTH = 40
 """Elements within elements; Moodle needs six."""
+NO_QTI = "this is QTI, which is written here and not read: import takes GIFT and Moodle XML, so convert it"
+"""What to do with a file of Canvas's."""
 
 Note = Callable[[Item, str], None]
 
@@ -38,7 +43,7 @@ Note = Callable[[Item, str], None]
 
 def write(items: Sequence[Item], title: str, note: Note) -> bytes:
     """Return questions as a Moodle XML file; `note` is told what Moodle cannot hold of which."""
-    xml = XmlWriter()
+    xml = XmlWriter(cdata=True)
     with xml.within("quiz"):
         with xml.within("question", {"type": "category"}), xml.within("category"):
             # One slash would begin a subcategory.
@@ -97,27 +102,42 @@ class _Element:
     tag: str
     attributes: dict[str, str]
     line: int
-    children: list[_Element] = field(default_factory=list)
-    pieces: list[str] = field(default_factory=list)
+    content: list[_Element | str] = field(default_factory=list)
+
+    @property
+    def children(self) -> list[_Element]:
+        return [child for child in self.content if isinstance(child, _Element)]
 
     def all(self, tag: str) -> list[_Element]:
         return [child for child in self.children if child.tag == tag]
 
     def first(self, tag: str) -> _Element | None:
-        return next(iter(self.all(tag)), None)
+        return next((child for child in self.children if child.tag == tag), None)
+
+    def inner(self) -> str:
+        """Return what stands in this element; elements in it, which nobody escaped, as they were written."""
+        if not any(isinstance(child, _Element) for child in self.content):
+            return "".join(child for child in self.content if isinstance(child, str)).strip()
+        return "".join(escape(c) if isinstance(c, str) else c.outer() for c in self.content).strip()
+
+    def outer(self) -> str:
+        attributes = "".join(f' {name}="{escape(value)}"' for name, value in self.attributes.items())
+        return f"<{self.tag}{attributes}>{self.inner()}</{self.tag}>"
+
+    def own(self) -> str:
+        """Return the text of this element, whether or not it stands in a `<text>` of its own."""
+        inner = self.first("text")
+        if inner is not None:
+            return inner.inner()
+        return "".join(child for child in self.content if isinstance(child, str)).strip()
 
     def value(self, tag: str, default: str = "") -> str:
-        """Return the text of a child, whether or not it stands in a `<text>` of its own."""
+        """Return the text of a child."""
         child = self.first(tag)
-        if child is None:
-            return default
-        inner = child.first("text")
-        return "".join((inner or child).pieces).strip()
+        return default if child is None else child.own()
 
-    def html(self) -> str:
-        """Return the text that this element holds, in the format that it names."""
-        text_format = self.attributes.get("format", "moodle_auto_format")
-        return to_html(self.value("text"), text_format)
+    def text_format(self, default: str) -> str:
+        return self.attributes.get("format", default).strip() or default
 
 
 class _TooDeep(Exception):  # noqa: N818 — never leaves this module
@@ -142,7 +162,7 @@ class _Handler(ContentHandler):
             raise _TooDeep
         element = _Element(name, dict(attrs.items()), self.line())  # type: ignore[attr-defined]
         if self.open:
-            self.open[-1].children.append(element)
+            self.open[-1].content.append(element)
         else:
             self.root = element
         self.open.append(element)
@@ -152,11 +172,14 @@ class _Handler(ContentHandler):
 
     def characters(self, content: str) -> None:
         if self.open:
-            self.open[-1].pieces.append(content)
+            self.open[-1].content.append(content)
 
 
-def read(data: bytes) -> Reading:
-    """Read a Moodle XML file. What is neither single nor multiple choice is noted and left out."""
+def read(data: bytes, language: str = "en") -> Reading:
+    """Read a Moodle XML file. What is no question of choices, nor a true/false one, is noted and left out.
+
+    `language` names the two choices of a true/false question.
+    """
     reading = Reading()
     handler = _Handler()
     try:
@@ -174,94 +197,194 @@ def read(data: bytes) -> Reading:
     root = handler.root
     if reading.errors or root is None:
         return reading
+    if root.tag == "questestinterop" or root.tag == "manifest":
+        reading.error(root.line, NO_QTI)
+        return reading
     if root.tag != "quiz":
         reading.error(root.line, f"the file begins with <{root.tag}>; Moodle XML begins with <quiz>")
         return reading
-    for question in root.all("question"):
-        _read(question, reading)
+    for element in root.children:
+        if element.tag != "question":
+            _leftover(element, reading, "")
+        elif element.attributes.get("type") == "category":
+            info = element.first("info")
+            about = to_html(info.own(), info.text_format("html")) if info else ""
+            enter_category(reading, element.line, element.value("category"), about)
+        else:
+            _Question(element, reading, language).read()
     return reading
 
 
-def _read(question: _Element, reading: Reading) -> None:
-    kind = question.attributes.get("type", "")
-    title = question.value("name")
-    if kind == "category":
-        path = [part for part in re.split(r"(?<!/)/(?!/)", question.value("category")) if part]
-        if path and reading.title is None and path[-1] not in ("$course$", "top"):
-            reading.title = path[-1].replace("//", "/")
-        return
-    if kind != "multichoice":
-        name = f' "{title}"' if title else ""
-        reading.note(
-            question.line, f"question{name} is left out: its type is {kind or 'missing'}, not multichoice"
-        )
-        return
-    answers = question.all("answer")
-    percent = []
-    for answer in answers:
-        fraction = answer.attributes.get("fraction", "0")
-        if not re.fullmatch(r"-?\d{1,3}(\.\d{1,10})?", fraction.strip()):
-            reading.error(answer.line, f'the fraction "{fraction[:20]}" is no percentage')
+class _Question:
+    """One question while it is read."""
+
+    def __init__(self, element: _Element, reading: Reading, language: str) -> None:
+        self.element = element
+        self.reading = reading
+        self.language = language
+        self.title = element.value("name")
+        self.pictures = Pictures()
+        stem = element.first("questiontext")
+        self.text_format = stem.text_format("html") if stem else "html"
+
+    def note(self, message: str) -> None:
+        self.reading.note(self.element.line, f'question "{self.title}": {message}')
+
+    def read(self) -> None:
+        element = self.element
+        kind = element.attributes.get("type", "")
+        if kind not in ("multichoice", "truefalse"):
+            why = f"its type is {kind or 'missing'}, not multichoice"
+            self.reading.leave_out(element.line, self.title, why)
             return
-        percent.append(float(fraction))
-    texts = {tag: element for tag in ("questiontext", "generalfeedback") if (element := question.first(tag))}
-    feedback = [answer.first("feedback") for answer in answers]
-    _combined(question, reading, title)
-    names = question.first("tags")
-    add(
-        reading,
-        Item(
-            id=question.value("idnumber"),
-            title=title,
-            stem=texts["questiontext"].html() if "questiontext" in texts else "",
-            options=tuple(
-                Option(answer.html(), False, response.html() if response else "")
-                for answer, response in zip(answers, feedback, strict=True)
-            ),
-            explanation=texts["generalfeedback"].html() if "generalfeedback" in texts else "",
-            single=question.value("single", "true").lower() in ("true", "1"),
+        answers = element.all("answer")
+        percent = [self.percent(answer) for answer in answers]
+        options = [
+            Option(self.html(answer), False, self.html(answer.first("feedback"))) for answer in answers
+        ]
+        single = shuffle = False
+        if kind == "truefalse":
+            options, percent = self.true_or_false(answers, options, percent)
+            single = True
+        else:
+            single = not _is_false(element.value("single", "true"))
+            shuffle = not _is_false(element.value("shuffleanswers", "false"))
+        stem = self.html(element.first("questiontext")) + self.old_picture()
+        item = Item(
+            id=element.value("idnumber"),
+            title=self.title,
+            stem=stem,
+            options=tuple(options),
+            explanation=self.html(element.first("generalfeedback")),
+            single=single,
             scoring="all-or-nothing",
-            shuffle=question.value("shuffleanswers", "true").lower() in ("true", "1"),
-            tags=tuple("".join((tag.first("text") or tag).pieces).strip() for tag in names.all("tag"))
-            if names
-            else (),
-            pictures=_pictures(
-                [*texts.values(), *answers, *(response for response in feedback if response)], reading
-            ),
-            line=question.line,
-        ),
-        percent,
-    )
+            shuffle=shuffle,
+            tags=self.tags(),
+            pictures=self.pictures.files,
+            line=element.line,
+        )
+        self.tell_losses()
+        add(self.reading, item, percent)
 
+    def html(self, text: _Element | None) -> str:
+        """Return a text as HTML, its pictures by the names that they have in the whole question."""
+        if text is None:
+            return ""
+        html = to_html(text.own(), text.text_format(self.text_format))
+        return self.pictures.renamed(html, self.files(text))
 
-def _combined(question: _Element, reading: Reading, title: str) -> None:
-    """Feedback for "any right answer" has no place here; Moodle's own phrases are no loss."""
-    for tag in ("correctfeedback", "partiallycorrectfeedback", "incorrectfeedback"):
-        words = re.sub(r"<[^>]*>", "", question.value(tag)).strip()
-        if words and not re.match(r"Your answer is (partially )?(in)?correct\.?$", words):
-            reading.note(
-                question.line,
-                f'question "{title}": its {tag} ("{words[:40]}") is left out; only choices have feedback',
-            )
-    if question.all("hint"):
-        reading.note(question.line, f'question "{title}": its hints are left out')
+    def percent(self, answer: _Element) -> float:
+        fraction = answer.attributes.get("fraction", "0")
+        value, rest = number(fraction)
+        if value is None or not -100 <= value <= 100:
+            self.reading.error(answer.line, f'the fraction "{fraction[:20]}" is no percentage')
+            return 0
+        if rest:
+            self.note(f'the fraction "{fraction[:20]}" is read as {value:g}, as Moodle reads it')
+        return value
 
+    def true_or_false(
+        self, answers: Sequence[_Element], options: Sequence[Option], percent: Sequence[float]
+    ) -> tuple[list[Option], list[float]]:
+        """Return the two choices; in old files they stand in this order, in the words of some language."""
+        named = [answer.own().lower() for answer in answers]
+        if len(answers) != 2 or (sorted(named) != ["false", "true"] and "true" in named[1:]):
+            return list(options), list(percent)  # which is told as any other
+        at = named.index("true") if "true" in named else 0
+        feedback = [options[at].feedback, options[1 - at].feedback]
+        correct = percent[at] == 100
+        return list(true_or_false(correct, feedback[0], feedback[1], self.language)), [
+            100 * correct,
+            100 * (not correct),
+        ]
 
-def _pictures(elements: Sequence[_Element], reading: Reading) -> dict[str, bytes]:
-    pictures: dict[str, bytes] = {}
-    for element in elements:
-        for file in element.all("file"):
+    def files(self, text: _Element) -> dict[str, bytes]:
+        """Return the files that belong to a text: path → content."""
+        files: dict[str, bytes] = {}
+        for file in text.all("file"):
             name = file.attributes.get("name", "")
-            try:
-                data = base64.b64decode("".join("".join(file.pieces).split()), validate=True)
-            except (binascii.Error, ValueError):
-                reading.error(file.line, f'the embedded file "{name}" is not base64')
-                continue
-            if len(data) > MAX_PICTURE:
-                reading.error(
-                    file.line, f'the embedded file "{name}" is larger than {MAX_PICTURE // 2**20} MiB'
-                )
-                continue
-            if pictures.setdefault(name, data) != data:
-                reading.error(file.line, f'two different embedded files of one question are named "{name}"')
-    return pictures
+            data = self.decoded(file, name)
+            if data is not None:
+                files.setdefault((file.attributes.get("path", "/") + name).strip("/"), data)
+        return files
+
+    def decoded(self, file: _Element, name: str) -> bytes | None:
+        try:
+            data = base64.b64decode("".join(file.own().split()), validate=True)
+        except (binascii.Error, ValueError):
+            self.reading.error(file.line, f'the embedded file "{name}" is not base64')
+            return None
+        if len(data) > MAX_PICTURE:
+            limit = MAX_PICTURE // 2**20
+            self.reading.error(file.line, f'the embedded file "{name}" is larger than {limit} MiB')
+            return None
+        return data
+
+    def old_picture(self) -> str:
+        """Return the picture that Moodle 1 put under a question."""
+        name, file = self.element.value("image"), self.element.first("image_base64")
+        if file is None or not name:
+            if name:
+                self.note(f'its picture "{shortened(name)}" is not in the file and is left out')
+            return ""
+        data = self.decoded(file, name)
+        if not data:
+            return ""
+        found = self.pictures.add(name, data)
+        return f' <img src="{PLUGINFILE}{quote(found)}" alt="">'
+
+    def tags(self) -> tuple[str, ...]:
+        listed = [*self.element.all("tags"), *self.element.all("coursetags")]
+        return tuple(tag.own() for tags in listed for tag in tags.all("tag"))
+
+    def tell_losses(self) -> None:
+        """Tell what a question file has no place for. Moodle's own phrases are no loss."""
+        mark = number(self.element.value("defaultgrade", "1"))[0]
+        if mark != 1:
+            shown = self.element.value("defaultgrade") if mark is None else f"{mark:g}"
+            self.note(f"its mark of {shown[:20]} is left out: every question counts one point")
+        for child in self.element.children:
+            if child.tag in _COMBINED:
+                if not _PHRASE.match(words := _words(child)):
+                    self.note(f"its {child.tag} ({words}) is left out; only choices have feedback")
+            elif child.tag == "hint":
+                words = _words(child)
+                self.note(f"its hint ({words}) is left out" if words else "its hints are left out")
+            elif child.tag == "hidden" and not _is_false(child.own()):
+                self.note("it was hidden in Moodle, and is not here")
+            elif child.tag not in _READ:
+                _leftover(child, self.reading, f'question "{self.title}": ')
+
+
+_COMBINED = ("correctfeedback", "partiallycorrectfeedback", "incorrectfeedback")
+_PHRASE = re.compile(r"(?:\"Your answer is (?:partially )?(?:in)?correct\.?\")?$")
+_READ = {
+    *("name", "questiontext", "generalfeedback", "answer", "single", "shuffleanswers", "idnumber", "tags"),
+    *("coursetags", "image", "image_base64", "defaultgrade", "hidden"),
+    # of how Moodle shows a question, and what a further try costs there
+    *("penalty", "answernumbering", "showstandardinstruction", "shownumcorrect", "correctresponsesfeedback"),
+}
+
+
+def _is_false(value: str) -> bool:
+    """Say whether Moodle takes a value for no."""
+    return value.strip().lower() in ("false", "0", "")
+
+
+def _words(text: _Element) -> str:
+    """Return the words and pictures of a text as a message quotes them."""
+    root = tree(to_html(text.own(), text.text_format("html")))
+    pictures = [element.attributes for element in root.all() if element.tag == "img"]
+    words = " ".join(root.text().split())
+    named = [*([words] if words else []), *(image.get("alt", "") for image in pictures)]
+    quoted = [f'"{shortened(part)}"' for part in named if part]
+    files = [file.attributes.get("name", "") for file in text.all("file")]
+    addresses = [*(image.get("src", "") for image in pictures), *files]
+    names = dict.fromkeys(url.rpartition("/")[2] for url in addresses)
+    return ", ".join([*quoted, *(f'the picture "{shortened(name)}"' for name in names if name)])
+
+
+def _leftover(element: _Element, reading: Reading, about: str) -> None:
+    """Tell an element that is not known, where it says something."""
+    if words := " ".join(element.inner().split()):
+        reading.note(element.line, f'{about}its <{element.tag}> ("{shortened(words)}") is left out')

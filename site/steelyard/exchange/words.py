@@ -21,6 +21,9 @@ class Words:
     """With `{verdict}` in it: how a verdict stands behind the words that it is about."""
     sources: str
     no_explanation: str
+    true: str
+    """The choices of a true/false question, as Moodle names them."""
+    false: str
 
     def verdict(self, verdict: Verdict, only_for: str | None) -> str:
         """Return a verdict as the site's pages word it."""
@@ -45,6 +48,8 @@ WORDS = {
         bracket=" ({verdict})",
         sources="Sources:",
         no_explanation="This question came without an explanation.",
+        true="True",
+        false="False",
     ),
     "ja": Words(
         holds="成り立つ",
@@ -55,5 +60,7 @@ WORDS = {
         bracket="（{verdict}）",
         sources="出典：",
         no_explanation="この問題には、まだ解説がありません。",
+        true="正しい",
+        false="誤り",
     ),
 }
