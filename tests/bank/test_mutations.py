@@ -7,7 +7,7 @@ from collections import Counter
 from fuzz.question_files import try_mutant
 from fuzz.trial import numbered
 
-COUNT = 4000
+COUNT = 2000
 """Of inputs that are the same at every run; `make fuzz` tries others every day, and many more."""
 
 

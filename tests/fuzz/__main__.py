@@ -11,28 +11,39 @@ from __future__ import annotations
 
 import argparse
 import os
+import resource
 import signal
 import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import ExitStack
+from concurrent.futures.process import BrokenProcessPool
 from datetime import UTC, datetime
 from functools import partial
 from itertools import islice
 from pathlib import Path
 
+from fuzz.configs import try_config
+from fuzz.folders import try_folder
+from fuzz.forms import try_request
 from fuzz.question_files import try_mutant
 from fuzz.trial import Target, Trial, numbered
 
-TARGETS: Mapping[str, Target] = {"bank": try_mutant}
+TARGETS: Mapping[str, Target] = {
+    "bank": try_mutant,
+    "folder": try_folder,
+    "forms": try_request,
+    "config": try_config,
+}
 TOGETHER = 500
 """Inputs that a process tries before it answers."""
 SHOWN = 5
-HANGS_AFTER = 60
-"""Seconds after which an input is taken to hang; a usual one takes a millisecond."""
+HANGS_AFTER = 5
+"""Seconds of the processor's time after which an input hangs; a usual one takes a millisecond."""
+ENDS_AFTER = 30
+"""Seconds after which an input that hangs in native code, where no signal is heard, ends its process."""
 
 Summary = list[tuple[int, str, Trial | None]]
 """Number and outcome of some inputs; of one that failed the trial, too."""
@@ -80,26 +91,44 @@ def _tried(name: str, target: Target, options: argparse.Namespace) -> Iterator[S
     some = partial(_some, name, target, options.seed)
     starts = range(0, options.count, TOGETHER)
     parts = (range(start, min(start + TOGETHER, options.count)) for start in starts)
-    with ExitStack() as stack:
-        pool = ProcessPoolExecutor(options.processes) if options.processes > 1 else None
-        run = stack.enter_context(pool).map if pool else map
-        while time.monotonic() < end and (round_ := list(islice(parts, options.processes))):
-            yield from run(some, round_)
+    pool = ProcessPoolExecutor(options.processes)
+    while time.monotonic() < end and (round_ := list(islice(parts, options.processes))):
+        futures = [(numbers, pool.submit(some, numbers)) for numbers in round_]
+        for numbers, future in futures:
+            try:
+                yield future.result()
+            except BrokenProcessPool:
+                yield list(_alone(some, numbers))
+                pool = ProcessPoolExecutor(options.processes)
+    pool.shutdown()
+
+
+def _alone(some: Callable[[range], Summary], numbers: range) -> Iterator[tuple[int, str, Trial | None]]:
+    """Yield what came of inputs of which one ended its process, each tried in a process of its own."""
+    for number in numbers:
+        with ProcessPoolExecutor(1) as pool:
+            try:
+                yield from pool.submit(some, range(number, number + 1)).result()
+            except BrokenProcessPool:
+                yield number, "ended its process", Trial(b"", "ended its process", ["it ended its process"])
 
 
 def _some(name: str, target: Target, seed: int, numbers: range) -> Summary:
     summary: Summary = []
-    signal.signal(signal.SIGALRM, _hangs)
+    signal.signal(signal.SIGPROF, _hangs)
     for number in numbers:
-        signal.setitimer(signal.ITIMER_REAL, HANGS_AFTER)
+        signal.setitimer(signal.ITIMER_PROF, HANGS_AFTER)
+        resource.setrlimit(
+            resource.RLIMIT_CPU, (int(time.process_time()) + ENDS_AFTER, resource.RLIM_INFINITY)
+        )
         trial = numbered(target, name, seed, number)
         summary.append((number, trial.outcome, trial if trial.complaints else None))
-    signal.setitimer(signal.ITIMER_REAL, 0)
+    signal.setitimer(signal.ITIMER_PROF, 0)
     return summary
 
 
 def _hangs(number: int, frame: object) -> None:
-    raise TimeoutError(f"it took more than {HANGS_AFTER} seconds")
+    raise TimeoutError(f"it took more than {HANGS_AFTER} seconds of the processor's time")
 
 
 if __name__ == "__main__":

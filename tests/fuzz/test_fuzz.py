@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import random
 import re
+import signal
+from itertools import count
 from pathlib import Path
 
 import pytest
 
-from fuzz.__main__ import main
+from fuzz.__main__ import TARGETS, main
 from fuzz.question_files import try_mutant
 from fuzz.trial import Trial, attempt, numbered
+from steelyard.web.app.security import limiter
 
 
 def even_or_odd(random: random.Random) -> Trial:
@@ -56,4 +60,45 @@ def test_a_target_that_is_not_there_is_refused(capsys):
         main(["bnak"])
 
     assert end.value.code == 2
-    assert "no such target: bnak; there are bank" in capsys.readouterr().err
+    assert "no such target: bnak; there are bank, folder, forms, config" in capsys.readouterr().err
+
+
+def ends_its_process(random: random.Random) -> Trial:
+    if random.randrange(10) == 0:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return Trial(b"", "good")
+
+
+def never_ends(random: random.Random) -> Trial:
+    return attempt(b"x", lambda: all(random.random() < 2 for _ in count()))
+
+
+def test_an_input_that_ends_its_process_is_named_and_the_others_are_tried(capsys):
+    status = main(["--seed", "7", "--count", "30", "--processes", "1"], {"deadly": ends_its_process})
+    said = capsys.readouterr().out
+
+    deadly = [n for n in range(30) if random.Random(f"deadly 7 {n}").randrange(10) == 0]
+    assert status == 1
+    assert (
+        f"deadly: 30 inputs: {30 - len(deadly)} good, {len(deadly)} ended its process; {len(deadly)} failed"
+        in said
+    )
+    assert re.findall(r"input (\d+), \S+: it ended its process", said) == [str(n) for n in deadly[:5]]
+
+
+def test_an_input_that_takes_too_much_of_the_processors_time_is_a_failure(capsys, monkeypatch):
+    monkeypatch.setattr("fuzz.__main__.HANGS_AFTER", 0.1)
+
+    assert main(["--seed", "7", "--count", "1", "--processes", "1"], {"endless": never_ends}) == 1
+    assert "TimeoutError" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", ["folder", "forms", "config"])
+def test_inputs_that_are_the_same_at_every_run_are_answered_as_they_should(name, monkeypatch):
+    monkeypatch.setattr(limiter, "enabled", limiter.enabled)  # the site of the requests sets no limits
+    if name == "config":
+        pytest.importorskip("transformers")
+    trials = [numbered(TARGETS[name], name, 1, number) for number in range(60)]
+
+    assert [(trial.complaints, trial.data[:2000]) for trial in trials if trial.complaints] == []
+    assert len({trial.outcome for trial in trials}) > 1

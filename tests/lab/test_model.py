@@ -75,6 +75,15 @@ def test_a_model_that_cannot_serve_is_refused(folder, tmp_path):
         model.find(Setup(model=str(tmp_path)))
 
 
+@pytest.mark.parametrize("depth", [16, 300, 100_000])
+def test_a_configuration_that_is_nested_without_end_is_refused_in_one_line(tmp_path, depth):
+    path = tmp_path / "config.json"
+    path.write_text('{"model_type": "llama", "x": ' + "[" * depth + "]" * depth + "}", encoding="utf-8")
+
+    with pytest.raises(UsageError, match=r"config\.json: its configuration is nested more than 16 deep"):
+        model.find(Setup(model=str(path), random_init=True))
+
+
 def test_adapters_need_a_layer_to_stand_beside(folder):
     """A model without blocks has none and is refused before any work; GPT-2's Conv1D layers do."""
     model.find(Setup(model=str(folder), seq=64)).check_linear_layers()

@@ -138,6 +138,8 @@ def test_the_rules_of_the_lab_hold_here_too(visitor, lab, headers, fields, statu
         ({"config": "/etc/passwd"}, "This is not JSON"),
         ({"config": '{"vocab_size": NaN}'}, "This is not JSON: NaN."),
         ({"config": "[" * 20_000}, "This is not JSON"),
+        ({"config": '{"a": ' * 16 + "[]" + "}" * 16}, "This is not JSON: nested more than 16 deep."),
+        ({"config": '{"a": "]", "b": ' * 17 + "0" + "}" * 17}, "This is not JSON: nested more than 16 deep."),
         ({"config": '["llama"]'}, "it holds no object with fields"),
         ({"config": json.dumps({"model_type": "x" * MAX_CONFIG_BYTES})}, "longer than 32768 bytes"),
         ({"batch": "0"}, "Sequences a step: “0” is not a whole number from 1 up."),

@@ -52,6 +52,9 @@ _COUNTS = ((re.compile(r"(^|_)layers?$"), 10**3), (re.compile(r"(^|_)(experts|bl
 Each is a module to build, and work at every step, also of a prediction; public models have some hundreds.
 """
 
+_MAX_DEPTH = 16
+"""Of objects and lists of a configuration in one another; transformers copies them by recursion."""
+
 
 @dataclass(frozen=True)
 class Source:
@@ -178,8 +181,13 @@ def _refuse_remote_code(name: str, path: Path) -> None:
     try:
         text = (path / "config.json" if path.is_dir() else path).read_text(encoding="utf-8")
         fields = json.loads(text)
+        is_deep = _is_deep(fields)
     except (OSError, ValueError):
         return  # not a local file, or not JSON: transformers reports it
+    except RecursionError:
+        is_deep = True
+    if is_deep:
+        raise UsageError(f"--model {name}: its configuration is nested more than {_MAX_DEPTH} deep")
     if not isinstance(fields, dict):
         raise UsageError(f"--model {name}: holds no configuration; its JSON is a {type(fields).__name__}")
     kind = fields.get("model_type")
@@ -188,6 +196,17 @@ def _refuse_remote_code(name: str, path: Path) -> None:
             f"--model {name}: auto_map asks to run code that comes with the model, which the lab does not; "
             f"choose a model_type that transformers knows, not {kind!r}"
         )
+
+
+def _is_deep(value: object) -> bool:
+    level = [value]
+    for _ in range(_MAX_DEPTH):
+        level = [
+            inner
+            for each in level
+            for inner in (each.values() if isinstance(each, dict) else each if isinstance(each, list) else ())
+        ]
+    return any(isinstance(each, (dict, list)) for each in level)
 
 
 def _check_causal(name: str, config: PretrainedConfig) -> None:

@@ -16,12 +16,16 @@ from steelyard.web.lab.options import OptionError, arguments, options
 MAX_CONFIG_BYTES = 32 * 1024
 """Several times what any known model's config.json takes."""
 
+MAX_DEPTH = 16
+"""Of objects and lists in one another; readers of JSON recurse."""
+
 ASKED = ("batch", "seq", "precision")
 """The options of a demo that the form has."""
 
 ON_RANKS = frozenset({"zero"})
 """What is not asked for: what a rank takes on a GPU has no prediction."""
 
+_BRACKETS = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{}]', re.DOTALL)
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}")
 
 
@@ -43,13 +47,24 @@ def _config(text: str) -> tuple[dict[str, object], str]:
     if len(text.encode()) > MAX_CONFIG_BYTES:
         raise OptionError(_("The config.json is longer than %(most)s bytes.", most=MAX_CONFIG_BYTES))
     try:
+        if _depth(text) > MAX_DEPTH:
+            raise ValueError(f"nested more than {MAX_DEPTH} deep")
         config = json.loads(text, parse_constant=_refuse)
         kept = json.dumps(config, indent=1, sort_keys=True)
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise OptionError(_("This is not JSON: %(error)s.", error=str(error)[:200])) from None
     if not isinstance(config, dict):
         raise OptionError(_("This is no config.json: it holds no object with fields."))
     return config, kept
+
+
+def _depth(text: str) -> int:
+    """Return how deep the brackets of a JSON text are nested, those within strings aside."""
+    depth = deepest = 0
+    for match in _BRACKETS.finditer(text):
+        depth += {"[": 1, "{": 1, "]": -1, "}": -1}.get(match[0], 0)
+        deepest = max(deepest, depth)
+    return deepest
 
 
 def _refuse(name: str) -> NoReturn:
