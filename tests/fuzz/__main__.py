@@ -26,6 +26,7 @@ from itertools import islice
 from pathlib import Path
 
 from fuzz.configs import try_config
+from fuzz.exchange_files import try_gift, try_moodle_xml, try_qti
 from fuzz.folders import try_folder
 from fuzz.forms import try_request
 from fuzz.question_files import try_mutant
@@ -36,6 +37,9 @@ TARGETS: Mapping[str, Target] = {
     "folder": try_folder,
     "forms": try_request,
     "config": try_config,
+    "gift": try_gift,
+    "moodle-xml": try_moodle_xml,
+    "qti": try_qti,
 }
 TOGETHER = 500
 """Inputs that a process tries before it answers."""

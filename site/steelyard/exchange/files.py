@@ -84,6 +84,8 @@ class ImportPlan:
         errors = [problem.message for problem in result.problems if problem.is_error]
         if errors or result.question is None:
             reading.leave_out(item.line, item.title, f"as a question file, {errors[0]}")
+            for message in notes:
+                reading.note(item.line, message)
             return
         files = {f"{name}.{self.language}.md": text.encode()}
         files |= {pictures[PLUGINFILE + k]: v for k, v in item.pictures.items() if PLUGINFILE + k in pictures}

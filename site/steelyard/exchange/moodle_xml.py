@@ -380,7 +380,7 @@ def _words(text: _Element) -> str:
     quoted = [f'"{shortened(part)}"' for part in named if part]
     files = [file.attributes.get("name", "") for file in text.all("file")]
     addresses = [*(image.get("src", "") for image in pictures), *files]
-    names = dict.fromkeys(url.rpartition("/")[2] for url in addresses)
+    names = dict.fromkeys(u if u.startswith("data:") else u.rpartition("/")[2] for u in addresses)
     return ", ".join([*quoted, *(f'the picture "{shortened(name)}"' for name in names if name)])
 
 
