@@ -116,6 +116,15 @@ def test_two_of_three_keys_and_one_of_two_distractors_score_by_the_formula(rule,
     assert score(rule, 5, frozenset("ABC"), frozenset("ABD")) == expected
 
 
+def test_under_equal_parts_the_full_point_is_right_whatever_else_is_ticked():
+    # All who look at a stored score take a full point for right; so must whoever grades.
+    asked = question("equal-parts", "AB")
+
+    assert (grade(asked, "ABCD").outcome, grade(asked, "ABCD").score) == ("right", 1.0)
+    assert (grade(asked, "ACD").outcome, grade(asked, "ACD").score) == ("partly", 0.5)
+    assert grade(asked, "CD").outcome == "wrong"
+
+
 def test_exactly_the_key_is_right_something_of_it_partly_and_nothing_of_it_wrong():
     asked = question("balanced", "AB")
 

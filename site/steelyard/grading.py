@@ -36,7 +36,8 @@ class Grade:
     score: float
     """From 0 to 1."""
     outcome: Outcome
-    """`right` only for exactly the keys; `partly` for any other answer that scores."""
+    """`right` for the full point, which only `equal-parts` gives for more than exactly the keys; `partly`
+    for any other answer that scores."""
 
 
 def grade(question: Question, chosen: Collection[str]) -> Grade:
@@ -45,7 +46,7 @@ def grade(question: Question, chosen: Collection[str]) -> Grade:
     if unknown := ticked - frozenset(question.letters):
         raise ValueError(f"not among the choices: {', '.join(sorted(unknown))}")
     value = score(question.scoring, len(question.choices), question.key, ticked)
-    if ticked == question.key:
+    if value == 1:
         return Grade(1.0, "right")
     return Grade(float(value), "partly" if value else "wrong")
 

@@ -325,6 +325,15 @@ def test_of_two_that_ask_the_same_the_one_with_feedback_stays_and_another_key_is
     assert 'it takes another answer for right, "b"' in result.stderr
 
 
+def test_what_made_a_question_unfit_is_told_beside_it(imported):
+    result, _ = imported("::a::[html]So?{=<svg><text>A</text></svg>\n~no}\n", "f.gift")
+
+    assert result.stderr.splitlines()[:2] == [
+        'f.gift:1: question "a" is left out: as a question file, choice A is empty',
+        'f.gift:1: question "a": the <svg> is left out; its words are "A"',
+    ]
+
+
 def test_a_qti_package_gets_advice_that_the_next_step_does_not_refuse(imported, tmp_path):
     with zipfile.ZipFile(tmp_path / "q.zip", "w") as package:
         package.writestr("imsmanifest.xml", "<manifest/>")

@@ -31,6 +31,8 @@ from steelyard.html import IMAGE_TYPES
 
 MAX_TAGS = 50
 
+_NO_EXPLANATION = "it has no explanation: write one"
+
 
 @dataclass
 class _Entry:
@@ -85,7 +87,8 @@ class ImportPlan:
         if errors or result.question is None:
             reading.leave_out(item.line, item.title, f"as a question file, {errors[0]}")
             for message in notes:
-                reading.note(item.line, message)
+                if not message.endswith(_NO_EXPLANATION):
+                    reading.note(item.line, message)
             return
         files = {f"{name}.{self.language}.md": text.encode()}
         files |= {pictures[PLUGINFILE + k]: v for k, v in item.pictures.items() if PLUGINFILE + k in pictures}
@@ -202,7 +205,7 @@ def question_file(item: Item, language: str, pictures: Mapping[str, str], note: 
     parts = [(letter, text) for letter, text in parts if text]
     if not general and not parts:
         general = WORDS[language].no_explanation
-        about("it has no explanation: write one")
+        about(_NO_EXPLANATION)
     lines += [general] if general else []
     for letter, text in parts:
         lines += [f"### {letter}", text]
