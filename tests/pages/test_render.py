@@ -10,7 +10,7 @@ from flask import Flask
 from steelyard.bank.model import Text
 from steelyard.claims import Claim, Verdict
 from steelyard.evidence import Judgement
-from steelyard.web.text.render import render
+from steelyard.web.text.render import MAX_COLOURED, render
 
 
 def html(source: str, **options: object) -> str:
@@ -51,6 +51,14 @@ def test_a_formula_that_cannot_be_read_is_shown_as_it_was_written() -> None:
 
 def test_money_is_not_math() -> None:
     assert "<math" not in html("It costs 5$ or 6$ an hour.")
+
+
+def test_code_of_a_length_that_lexers_may_not_bear_is_shown_without_colours() -> None:
+    line = "x = None\n"
+    shown = html("```python\n" + line * (MAX_COLOURED // len(line) + 1) + "```")
+    assert shown.count("x = None") == MAX_COLOURED // len(line) + 1
+    assert '<span class="' in html(f"```python\n{line * 100}```")
+    assert "<span" not in html("```python\n" + "\n " * 30_000 + "\n```")
 
 
 def test_code_is_coloured_by_classes() -> None:

@@ -32,6 +32,9 @@ if TYPE_CHECKING:
     from steelyard.claims import Verdict
     from steelyard.evidence import Judgement
 
+MAX_COLOURED = 8000
+"""Characters of code that gets colours: some lexers take a time that grows with the square of the length."""
+
 _OURS = secrets.token_hex(8) + "-"
 
 
@@ -214,6 +217,8 @@ class _Renderer(RendererHTML):
 
 
 def _code(source: str, language: str) -> str:
+    if len(source) > MAX_COLOURED:
+        language = "text"
     return f'<pre class="{_OURS}code" tabindex="0"><code>{highlight(source, language, _OURS)}</code></pre>\n'
 
 
