@@ -4,8 +4,8 @@
 
 The least is a view that reads the signed session, writes a token against forgery into a form, and asks the
 database one question: what any page with a form has to do. Both run here in turn, in one process, as WSGI
-applications without a network; each figure is the median over the rounds. Aims: at least 0.7 of the least view's
-throughput, and at most 3 SQL statements a page.
+applications without a network; each figure is the median over the rounds, by this process's own processor time. Aims:
+at least 0.85 of the least view's throughput, and at most 3 SQL statements a page.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from steelyard.web.app import database
 
 ROUNDS = 15
 PAGES_PER_ROUND = 150
-AIM_RATIO = 0.7
+AIM_RATIO = 0.85
 AIM_STATEMENTS = 3
 SECRET = "a secret for the benchmark"
 
@@ -80,10 +80,10 @@ def visitor(app: Flask, url: str, cookies: str = "") -> Callable[[], tuple[str, 
 
 
 def rate(visit: Callable[[], object]) -> float:
-    begin = time.perf_counter()
+    begin = time.process_time()
     for _ in range(PAGES_PER_ROUND):
         visit()
-    return PAGES_PER_ROUND / (time.perf_counter() - begin)
+    return PAGES_PER_ROUND / (time.process_time() - begin)
 
 
 def site(folder: Path) -> tuple[Flask, str, str]:

@@ -1,12 +1,13 @@
 """make load: five hundred learners take quizzes and exams over the whole site, on either database.
 
-    PYTHONPATH=tests:tests/support python -m load.run [--learners 500] [--think 20] [--database sqlite]
+    PYTHONPATH=tests:tests/support python -m load.run [--learners 500] [--think 20] [--database sqlite] [--cores 0/1]
 
 The site runs as `steelyard serve --public` says, over the project's own questions; SQLite keeps its file in a temporary
 folder, PostgreSQL is a server of this script's own that waits for the disk. All learners come from one address within
-`--arrive` seconds and join one class; three out of four take a quiz in practice, the fourth sits it as an exam. A
+`--arrive` seconds and join a class, of two hundred each: more who are new are not let in within a minute; three out of four take a quiz in practice, the fourth sits it as an exam. A
 person thinks for a minute or two about a question; here it is `--think` seconds in the mean, so that five hundred
-learners ask as much as several thousand would. Clients run on the same machine, and take their share of it.
+learners ask as much as several thousand would. Clients run on the same machine, and take their share of it: unless told, of the
+same cores; by `--cores 0/1` the site with its database has core 0 and the clients core 1 (`0,1/2,3`: two each).
 
 At the end every answer and every save that was acknowledged has to be in the store, with the chosen letters, and
 no other answer may be there; times are printed by route. The exit status is 1 when an answer is lost or doubled, or a
@@ -22,9 +23,10 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from math import ceil
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -40,6 +42,7 @@ from steelyard.settings import project_data, sqlite_url
 from steelyard.store import classes, instructors
 
 DATABASES = ("sqlite", "postgresql")
+CLASS = 200
 
 
 def slugs() -> list[str]:
@@ -58,27 +61,28 @@ def database(kind: str, folder: Path) -> Iterator[str]:
         yield make()
 
 
-def first_class(url: str) -> str:
-    """Make an instructor with a class, and return the class's code."""
+def new_classes(url: str, learners: int) -> list[str]:
+    """Make an instructor with classes for so many learners, and return the classes' codes."""
     engine = sa.create_engine(url)
     with Session(engine) as session:
         now = datetime.now(UTC)
         instructors.add_instructor(session, name="ada", password="never asked for", now=now)
-        code = classes.create_class(session, name="First day", instructor="ada", now=now)
+        names = [f"Class {number}" for number in range(1, ceil(learners / CLASS) + 1)]
+        codes = [classes.create_class(session, name=name, instructor="ada", now=now) for name in names]
         session.commit()
     engine.dispose()
-    return code
+    return codes
 
 
 async def take_quizzes(
-    server: Server, journal: Journal, code: str, learners: int, think: float, arrive: float
+    server: Server, journal: Journal, codes: Sequence[str], learners: int, think: float, arrive: float
 ) -> float:
-    """Let everybody join the class and take one quiz; return the seconds that it took."""
+    """Let everybody join a class and take one quiz; return the seconds that it took."""
     quizzes = slugs()
 
     async def life(visitor: Visitor, number: int) -> None:
         await asyncio.sleep(arrive * number / learners)
-        await visitor.visit(number, code, quizzes)
+        await visitor.visit(number, codes[number % len(codes)], quizzes)
 
     await server.start()
     begun = time.perf_counter()
@@ -112,6 +116,12 @@ def end_cleanly() -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
 
 
+def cores(text: str) -> tuple[set[int], set[int]]:
+    """Read `0/1` or `0,1/2,3`: the cores of the site, and those of the clients."""
+    site, clients = ({int(core) for core in side.split(",")} for side in text.split("/"))
+    return site, clients
+
+
 def main() -> int:
     end_cleanly()
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
@@ -121,22 +131,27 @@ def main() -> int:
     parser.add_argument(
         "--database", choices=DATABASES, action="append", help="default: both, one after the other"
     )
+    parser.add_argument("--cores", type=cores, metavar="SITE/CLIENTS", help="as in 0/1; default: shared")
     given = parser.parse_args()
+    site, clients = given.cores or (None, None)
+    shared = f"cores {len(os.sched_getaffinity(0))}, shared by site and clients"
+    told = f"site on cores {sorted(site)}, clients on {sorted(clients)}" if site else shared
     well = True
     for kind in given.database or DATABASES:
-        print(
-            f"\n==== {given.learners} learners on {kind}, {len(os.sched_getaffinity(0))} cores ====",
-            flush=True,
-        )
+        print(f"\n==== {given.learners} learners on {kind}; {told} ====", flush=True)
+        if site:
+            os.sched_setaffinity(0, site)  # the database starts from here
         with (
             tempfile.TemporaryDirectory(prefix="steelyard-load-") as folder,
             database(kind, Path(folder)) as url,
         ):
             journal = Journal()
-            server = Server(Path(folder), url)
-            code = first_class(url)
+            server = Server(Path(folder), url, site)
+            codes = new_classes(url, given.learners)
+            if clients:
+                os.sched_setaffinity(0, clients)
             seconds = asyncio.run(
-                take_quizzes(server, journal, code, given.learners, given.think, given.arrive)
+                take_quizzes(server, journal, codes, given.learners, given.think, given.arrive)
             )
             well &= report(journal, server, url, seconds)
     return int(not well)

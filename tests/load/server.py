@@ -23,12 +23,14 @@ SECRET = "a secret for load tests only"
 class Server:
     """The site over the project's own questions and records, by the command that `serve --public` prints.
 
-    `folder` takes the site's data and its log. Nothing of it outlives `stop` or `kill`.
+    `folder` takes the site's data and its log; `cores` are those that the site may use, by default all that this
+    process may. Nothing of it outlives `stop` or `kill`.
     """
 
-    def __init__(self, folder: Path, database_url: str) -> None:
+    def __init__(self, folder: Path, database_url: str, cores: set[int] | None = None) -> None:
         self.log = folder / "gunicorn.log"
         self.port = free_port()
+        self._cores = cores
         self.address = f"http://{HOST}:{self.port}"
         self._environment = {
             **os.environ,
@@ -47,7 +49,7 @@ class Server:
         command = [sys.executable, "-c", "from steelyard.cli import main; main()", "serve", "--public"]
         done = subprocess.run(command, env=self._environment, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
-        words = shlex.split(done.stdout.strip().splitlines()[-1])
+        words = shlex.split(next(line for line in done.stdout.splitlines() if "--bind" in line))
         words[words.index("--bind") + 1] = f"{HOST}:{self.port}"
         return ["env", *words]
 
@@ -63,6 +65,8 @@ class Server:
             self._process = subprocess.Popen(
                 self._command, env=self._environment, stdout=log, stderr=log, start_new_session=True
             )
+        if self._cores:  # long before it forks: it has yet to be loaded
+            os.sched_setaffinity(self._process.pid, self._cores)
         async with aiohttp.ClientSession() as session:
             for _ in range(int(START_SECONDS / 0.05)):
                 if self._process.poll() is not None:
