@@ -7,6 +7,7 @@ import re
 import pytest
 
 import published
+from bank_files import question_text
 from pages.world import World, visible
 from records import make_record
 from steelyard.web.text.numbers import size
@@ -173,6 +174,7 @@ def test_a_changed_record_changes_the_page(lab: World) -> None:
 
 
 def test_the_page_is_linked_and_says_where_it_is(lab: World) -> None:
+    lab.write("questions/lora/what.en.md", question_text("What"))  # a bank about techniques
     client = lab.client()
     assert '<a href="/compare">' in client.get("/").text
     assert '<a href="/compare" aria-current="page">' in client.get("/compare").text

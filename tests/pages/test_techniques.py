@@ -8,6 +8,7 @@ import re
 import pytest
 
 import published
+from bank_files import question_text
 from memlab.results.record import Record
 from pages.world import World, visible
 from records import make_record
@@ -311,6 +312,7 @@ def test_learning_rates_do_not_crowd_the_map(lab: World) -> None:
 
 
 def test_the_start_page_has_one_figure_for_each_precision_of_a_technique(lab: World) -> None:
+    lab.write("questions/lora/what.en.md", question_text("What"))  # a bank about techniques
     html = lab.client().get("/").text
     begin = html.index('href="/techniques/dora"')
     dora = visible(html[begin : html.index("</li>", begin)])
