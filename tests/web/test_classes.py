@@ -14,6 +14,7 @@ from flask import Flask
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
+from limits import parse
 
 from instructing import Instructor, instructor, join
 from learner import Learner
@@ -83,11 +84,60 @@ def test_guessing_codes_is_limited_and_a_class_behind_one_address_is_not(app, mo
     code = instructor(app).create_class()
     for number in range(60):
         join(app, code, f"learner {number}")
-    statuses = [Learner(app).get(f"/join/{number:08}").status for number in range(121)]
+    guesses = (f"{number:08}".replace("0", "A").replace("1", "B") for number in range(121))
+    statuses = [Learner(app).get(f"/join/{guess}").status for guess in guesses]
 
     assert rows(app, store.Member) == 60
     assert set(statuses[:120]) == {404}
     assert statuses[120] == 429
+
+
+def link(ada: Instructor, code: str) -> str:
+    """Return the address of the class's link, with the key that it carries."""
+    (url,) = [url for url in ada.get(f"/instructor/classes/{code}").links if f"/join/{code}" in url]
+    return url.removeprefix("http://localhost")
+
+
+def use_up_guesses() -> None:
+    security.limiter.windows.hit(parse("120 per minute"), "127.0.0.1", "codes", cost=120)
+
+
+def test_whoever_comes_by_the_link_gets_in_whatever_others_of_the_address_guess(app, monkeypatch):
+    monkeypatch.setattr("steelyard.web.app.limiter.time", SimpleNamespace(time=lambda: 1_800_000_000.0))
+    ada = instructor(app)
+    code = ada.create_class()
+    url = link(ada, code)
+    member = join(app, code, "amber")
+    use_up_guesses()
+    learner = Instructor(app)
+    page = learner.get(url)
+
+    assert Learner(app).get(f"/join/{code}").status == 429
+    assert page.status == 200
+    assert "You are in this class as birch" in learner.send(page, f"/join/{code}", pseudonym="birch").text
+    assert member.get(f"/join/{code}").status == 200
+    assert member.send(member.get(f"/join/{code}"), f"/join/{code}/leave").status == 200
+
+
+@pytest.mark.parametrize("key", ["", "x", "é", "of another class"])
+def test_a_key_serves_its_own_class(app, monkeypatch, key):
+    monkeypatch.setattr("steelyard.web.app.limiter.time", SimpleNamespace(time=lambda: 1_800_000_000.0))
+    ada = instructor(app)
+    code, other = ada.create_class(), ada.create_class("Autumn")
+    if key.startswith("of"):
+        key = link(ada, other).partition("key=")[2]
+    use_up_guesses()
+
+    assert Learner(app).client.get(f"/join/{code}", query_string={"key": key}).status_code == 429
+
+
+def test_what_cannot_be_a_code_is_no_guess(app):
+    learner = Learner(app)
+    for typed in ("ABCD", "", "0OIL1U00"):
+        learner.get(f"/join?code={typed}")
+        learner.get(f"/join/{typed or '-'}")
+
+    assert security.limiter.windows.test(parse("120 per minute"), "127.0.0.1", "codes", cost=120)
 
 
 # ---- joining ----------------------------------------------------------------------------------------------

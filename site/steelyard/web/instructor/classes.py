@@ -12,6 +12,7 @@ from steelyard.web.app import clock
 from steelyard.web.app.database import db
 from steelyard.web.app.state import state
 from steelyard.web.instructor.guard import bp, current_instructor
+from steelyard.web.learner.invitations import link_key
 from steelyard.web.text.qr import qr
 
 
@@ -33,12 +34,14 @@ def show_class(code: str) -> str:
     group = _own(code)
     scheme = "https" if state().settings.https else None
     address = url_for("classes.show", code=group.code, _external=True, _scheme=scheme)
+    link = f"{address}?key={link_key(group.code)}"
     return render_template(
         "instructor/class.html",
         group=group,
         code=classes.shown_code(group.code),
         address=address,
-        picture=qr(address),
+        link=link,
+        picture=qr(link),
         fellows=classes.fellows(db.session, group.code),
         quizzes=state().bank.quizzes,
         attempts=results.attempts_by_quiz(db.session, group.code),

@@ -11,33 +11,35 @@ from steelyard.store.classes import LONGEST_PSEUDONYM, ClassInfo
 from steelyard.store.lookalikes import likenesses, mixes_scripts
 from steelyard.web.app import clock
 from steelyard.web.app.database import db
-from steelyard.web.app.identity import learner_id, note_class
+from steelyard.web.app.identity import joined_class, learner_id, note_class
 from steelyard.web.app.security import LEARNER, address, limited, limiter, submissions
 from steelyard.web.app.state import state
+from steelyard.web.learner.invitations import came_by_link
 from steelyard.web.learner.pseudonyms import suggestion
 
 bp = Blueprint("classes", __name__)
 
 Page = str | Response | tuple[str, int]
 
-# A class of hundreds sits behind one address and types its code at once: only what is no code counts.
-guesses = limiter.shared_limit(
-    "120 per minute",
-    scope="codes",
-    key_func=address,
-    deduct_when=lambda response: response.status_code == 404,
-)
-
 
 def _asked_code() -> str:
     return classes.normal_code((request.view_args or {})["code"])
 
 
+# A class of hundreds sits behind one address and types its code at once: only codes that no class has count,
+# and of members and those who came by a link nothing does.
+guesses = limiter.shared_limit(
+    "120 per minute",
+    scope="codes",
+    key_func=address,
+    exempt_when=lambda: _asked_code() == (joined_class() or None) or came_by_link(_asked_code()),
+    deduct_when=lambda response: response.status_code == 404 and _asked_code() != "",
+)
+
 joins = limited(LEARNER, "submissions", _asked_code)
 
 
 @bp.get("/join")
-@guesses
 def ask() -> Page:
     """Ask for a class's code, and lead to the class."""
     typed = request.args.get("code", "")
