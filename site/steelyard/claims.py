@@ -43,7 +43,7 @@ class Test(_Strict):
     steps: Annotated[int, Field(ge=1)] = 1
     """How many steps each run needs to have made, the warm-up not counted."""
     compute: Annotated[str, Field(max_length=200, pattern=r"^[0-9eE.+\-*/() ]+$")] | None = None
-    cite: Annotated[str, Field(min_length=1, max_length=200)] | None = None
+    cite: Annotated[str, Field(min_length=1, max_length=400)] | None = None
     value: float | None = None
     """The figure that the cited source gives."""
     within: tuple[float | None, float | None]
