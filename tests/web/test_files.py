@@ -110,7 +110,9 @@ def test_a_number_counts_as_weighed_once_something_decides_its_claim(app, settin
 
 def test_an_address_in_a_source_or_a_citation_becomes_a_link(app, settings, learner):
     path = settings.questions / "more" / "alone.en.md"
-    text = path.read_text(encoding="utf-8").replace('"A source"', '"A table, https://example.org/read-me#table"')
+    text = path.read_text(encoding="utf-8").replace(
+        '"A source"', '"A table, https://example.org/read-me#table"'
+    )
     cited = '{cite: "A file (1 to 2 s), https://example.org/file", value: 2, within: [2, 2]}'
     before, _, after = text.partition("tests: [")
     path.write_text(f"{before}tests: [{cited}]{after.partition(']}]')[2]}", encoding="utf-8")
