@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 import torch
 import transformers
@@ -81,6 +83,15 @@ def test_a_configuration_that_is_nested_without_end_is_refused_in_one_line(tmp_p
     path.write_text('{"model_type": "llama", "x": ' + "[" * depth + "]" * depth + "}", encoding="utf-8")
 
     with pytest.raises(UsageError, match=r"config\.json: its configuration is nested more than 16 deep"):
+        model.find(Setup(model=str(path), random_init=True))
+
+
+@pytest.mark.parametrize("text_config", [[], ["a"], {"a": 1}, "x"])
+def test_a_part_for_text_that_is_no_configuration_is_refused_in_one_line(tmp_path, text_config):
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps({"model_type": "llama", "text_config": text_config}), encoding="utf-8")
+
+    with pytest.raises(UsageError, match=r"config\.json: its text_config, .*, is no configuration"):
         model.find(Setup(model=str(path), random_init=True))
 
 

@@ -214,7 +214,11 @@ def _check_causal(name: str, config: PretrainedConfig) -> None:
     kind = config.model_type
     if type(config) not in AutoModelForCausalLM._model_mapping:
         raise UsageError(f"--model {name}: model_type {kind} is no causal language model of transformers")
-    if (text := config.get_text_config()) is not config:
+    if not isinstance(text := config.get_text_config(), PretrainedConfig):
+        raise UsageError(
+            f"--model {name}: its text_config, which model_type {kind} does not have, is no configuration"
+        )
+    if text is not config:
         raise UsageError(
             f"--model {name}: model_type {kind} holds more than a language model; save its text_config, with "
             f"model_type {text.model_type}, as a config.json of its own"
