@@ -123,9 +123,11 @@ def main() -> int:
     try:
         app, asked, cookie = site(folder)
         page = visitor(app, asked, cookie)
-        least_cookie = visitor(least_app(app.config["SQLALCHEMY_ENGINES"]["default"]), "/")()[1]["Set-Cookie"]
+        least_cookie = visitor(least_app(app.config["SQLALCHEMY_ENGINES"]["default"]["url"]), "/")()[1][
+            "Set-Cookie"
+        ]
         least = visitor(
-            least_app(app.config["SQLALCHEMY_ENGINES"]["default"]), "/", least_cookie.partition(";")[0]
+            least_app(app.config["SQLALCHEMY_ENGINES"]["default"]["url"]), "/", least_cookie.partition(";")[0]
         )
         for visit in (page, least):
             status, _, _ = visit()
