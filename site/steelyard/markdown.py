@@ -47,6 +47,9 @@ def parser() -> MarkdownIt:
     # mdurl fills its tables at the first link, and shows them half filled to other threads meanwhile.
     md.normalizeLink("/")
     md.normalizeLinkText("/")
+    # So do rulers at their first use: a second thread that asks meanwhile gets no rules, and cannot parse.
+    for ruler in (md.core.ruler, md.block.ruler, md.inline.ruler, md.inline.ruler2):
+        ruler.getRules("")
     return md
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from markdown_it.ruler import Ruler
 
 from steelyard.markdown import HTML_TAGS, parser
 from steelyard.web.text import render
@@ -73,3 +74,14 @@ def test_a_parser_comes_with_the_tables_that_mdurl_would_fill_under_the_eyes_of_
 
     assert all(filled.values())
     assert filled == {name: dict.fromkeys(table, 128) for name, table in tables.items()}
+
+
+def test_a_parser_has_its_rules_before_threads_share_it(monkeypatch):
+    md = parser()
+
+    def compile_late(ruler: object) -> None:
+        raise AssertionError(f"{ruler} is compiled while it is in use, when another thread finds no rules")
+
+    monkeypatch.setattr(Ruler, "__compile__", compile_late)
+
+    assert "<strong>" in md.render("**a** [b](/c) $x$\n\n> d\n\n| e |\n|---|\n| f |\n\n~~g~~")
