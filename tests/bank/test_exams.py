@@ -266,3 +266,20 @@ def test_several_processes_and_a_damaged_memory_know_of_an_exam(tmp_path, loader
     assert told_by_the_other.is_exam_only("test/q") and loader(questions).is_exam_only("test/q")
     description.write_text(WHOLE, encoding="utf-8")
     assert loader(questions).is_exam_only("test/q") and other(questions).is_exam_only("test/q")
+
+
+@pytest.mark.parametrize("other", ["only", "optional"])
+def test_what_a_missing_description_alone_said_of_an_exam_still_holds(tmp_path, other):
+    bank(tmp_path, en=ONLY, ja=f"exam: {other}\nminutes: 30")
+    loader = Loader(memory=tmp_path / "exams.json")
+    whole = loader(tmp_path / "questions").exams["test"]
+    description = tmp_path / "questions" / "test" / "_quiz.en.md"
+    text = description.read_text(encoding="utf-8")
+    description.unlink()
+    damaged = loader(tmp_path / "questions")
+    description.write_text(text, encoding="utf-8")
+
+    assert damaged.is_exam_only("test/q") and damaged.exams["test"].closes == whole.closes
+    assert damaged.exams["test"].availability(datetime.now(UTC)) == "unreadable"
+    assert "E027" in [problem.code for problem in damaged.problems]
+    assert loader(tmp_path / "questions").exams["test"] == whole

@@ -97,7 +97,10 @@ class ExamMemory:
                 exam, disagreements = Exam(only=True, unreadable=True), [failure(files[0].path, error)]
             problems += disagreements
             settled[slug] = exam
-            if exam.only and not exam.unreadable:
+            last = known.get(slug)
+            if last and not _names(files) >= last.files and exam != last.exam:
+                settled[slug] = replace(last.exam, unreadable=True)  # what the missing file said still holds
+            elif exam.only and not exam.unreadable:
                 known[slug] = KnownExam(exam, _names(files), asked.get(slug, frozenset()))
             elif slug in known and _says_otherwise(files, known[slug], folders.get(slug, ())):
                 del known[slug]
