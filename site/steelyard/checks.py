@@ -17,7 +17,7 @@ from steelyard.bank.prose import Mention, numbers, scan
 from steelyard.bank.report import did_you_mean, failure, quoted
 from steelyard.claims import Claim, Selection, Test
 from steelyard.evidence import METRICS, PAIRED, SELECTORS, Records, judge
-from steelyard.markdown import HTML_TAGS
+from steelyard.markup.markdown import HTML_TAGS
 from steelyard.problems import Problem
 
 CHANCE = 0.01

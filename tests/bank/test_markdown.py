@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from markdown_it.ruler import Ruler
 
-from steelyard.markdown import HTML_TAGS, parser
+from steelyard.markup.markdown import HTML_TAGS, parser
 from steelyard.web.text import render
 
 

@@ -9,8 +9,8 @@ import sys
 import pytest
 
 from questions import parsed, question_text, told
-from steelyard import formulas
 from steelyard.bank.parse import parse_quiz
+from steelyard.markup import formulas
 from steelyard.web.text.mathml import SHORT, mathml
 
 SMALL_STACK = 512 * 1024

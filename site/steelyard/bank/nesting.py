@@ -8,10 +8,10 @@ from itertools import islice
 
 from markdown_it.token import Token
 
-from steelyard import formulas
 from steelyard.bank.model import Text
 from steelyard.bank.report import Report
-from steelyard.markdown import MAX_NESTING, parser
+from steelyard.markup import formulas
+from steelyard.markup.markdown import MAX_NESTING, parser
 
 MAX_HTML = 50
 """Elements of raw HTML in one another."""

@@ -17,7 +17,7 @@ from steelyard.bank.headings import HEADINGS, SECTIONS, Section, heading, miswri
 from steelyard.bank.model import Choice, Exam, Part, Question, Text
 from steelyard.bank.places import Places
 from steelyard.bank.report import Report, quoted, span
-from steelyard.markdown import parser
+from steelyard.markup.markdown import parser
 from steelyard.problems import Problem
 
 MAX_BYTES = 64 * 1024

@@ -17,7 +17,7 @@ from typing import Literal
 from markdown_it.token import Token
 
 from steelyard.bank.model import Question, Text
-from steelyard.markdown import parser
+from steelyard.markup.markdown import parser
 
 Kind = Literal["link", "image", "html"]
 

@@ -27,7 +27,7 @@ from steelyard.exchange.markdown import to_markdown
 from steelyard.exchange.reading import is_blank
 from steelyard.exchange.tree import shortened
 from steelyard.exchange.words import WORDS
-from steelyard.html import IMAGE_TYPES
+from steelyard.markup.html import IMAGE_TYPES
 
 MAX_TAGS = 50
 

@@ -18,8 +18,8 @@ from markdown_it.token import Token
 from markupsafe import escape
 
 from steelyard.bank.model import Text
-from steelyard.html import IMAGE_TYPES, SCHEME, below, empty_corners, shift_headings
-from steelyard.markdown import HTML_TAGS, parser
+from steelyard.markup.html import IMAGE_TYPES, SCHEME, below, empty_corners, shift_headings
+from steelyard.markup.markdown import HTML_TAGS, parser
 
 _ATTRIBUTES = {
     "*": {"dir", "lang", "title"},

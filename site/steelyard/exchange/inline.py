@@ -1,6 +1,6 @@
 """What stands in a line of HTML to Markdown: words, emphasis, code, formulas, links, pictures.
 
-What is written is read back by `steelyard.markdown` as the same; what no Markdown holds is told.
+What is written is read back by `steelyard.markup.markdown` as the same; what no Markdown holds is told.
 """
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from steelyard.exchange.tree import BLOCKS, Element, lost_looks, shortened
-from steelyard.html import SCHEME
-from steelyard.markdown import parser
+from steelyard.markup.html import SCHEME
+from steelyard.markup.markdown import parser
 
 MARKS = {
     "strong": "**",

@@ -1,4 +1,4 @@
-"""HTML to the Markdown of question files, which `steelyard.markdown` reads back as the same HTML.
+"""HTML to the Markdown of question files, which `steelyard.markup.markdown` reads back as the same HTML.
 
 Converters from packages know CommonMark, but neither formulas between dollars, nor emphasis beside
 Japanese brackets, nor that a line `B. …` begins a choice; so this is written for the one dialect. What
@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from steelyard.exchange.inline import CODE, KEPT, MARKS, Inline, code_span, code_text, formulas
 from steelyard.exchange.tree import BLOCKS, Element, tree
-from steelyard.markdown import parser
+from steelyard.markup.markdown import parser
 
 _LINE_START = re.compile(r"[#>+\-=:]|\d{1,9}(?=[.)])")
 _CHOICE = re.compile(

@@ -12,7 +12,7 @@ from pathlib import PurePosixPath
 from urllib.parse import quote, unquote, unquote_to_bytes
 
 from steelyard.exchange.item import PLUGINFILE, Item
-from steelyard.html import IMAGE_TYPES
+from steelyard.markup.html import IMAGE_TYPES
 
 _ADDRESS = re.compile(re.escape(PLUGINFILE[:-1]) + r"/+([^\"'<>\n]*)")
 _DATA = re.compile(

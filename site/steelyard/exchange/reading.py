@@ -14,7 +14,7 @@ from steelyard.exchange.item import Item, Option, Reading
 from steelyard.exchange.pictures import embedded
 from steelyard.exchange.tree import shortened, tree
 from steelyard.exchange.words import WORDS
-from steelyard.markdown import parser
+from steelyard.markup.markdown import parser
 
 MAX_HTML = 512 * 1024
 """Characters of one question's texts. A question file holds an eighth of that, and HTML is longer."""

@@ -7,7 +7,6 @@ from flask import Flask
 from steelyard.settings import Settings
 from steelyard.web import filters, home, instructor, lab
 from steelyard.web.app import (
-    addresses,
     database,
     errors,
     health,
@@ -59,7 +58,6 @@ def create_app(settings: Settings | None = None, demos: lab.Lab | None = None) -
     identity.init_app(app)
     filters.init_app(app)
     static.init_app(app)
-    addresses.init_app(app)
     health.init_app(app)
     errors.init_app(app)
     for blueprint in BLUEPRINTS:

@@ -10,7 +10,7 @@ from flask import Blueprint, abort, send_file
 from werkzeug.wrappers import Response
 
 from steelyard.bank.model import ROOT_QUIZ, Exam
-from steelyard.html import IMAGE_TYPES
+from steelyard.markup.html import IMAGE_TYPES
 from steelyard.store import AttemptItem
 from steelyard.web.app.state import state
 from steelyard.web.quiz import exams

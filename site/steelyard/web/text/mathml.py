@@ -6,7 +6,7 @@ import threading
 
 from math_core import LatexError, LatexToMathML
 
-from steelyard import formulas
+from steelyard.markup import formulas
 
 STACK_BYTES = 32 * 1024**2
 """Measured with math-core 0.9, a character takes 1.6 kB at most: ten thousand and more would be survived."""

@@ -21,8 +21,8 @@ from markdown_it.renderer import RendererHTML
 from markdown_it.token import Token
 from markupsafe import Markup, escape
 
-from steelyard.html import IMAGE_TYPES, SCHEME, below, empty_corners, shift_headings
-from steelyard.markdown import HTML_TAGS, parser
+from steelyard.markup.html import IMAGE_TYPES, SCHEME, below, empty_corners, shift_headings
+from steelyard.markup.markdown import HTML_TAGS, parser
 from steelyard.web.text.highlight import highlight
 from steelyard.web.text.mathml import mathml
 from steelyard.web.text.vocabulary import verdict_words
