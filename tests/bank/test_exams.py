@@ -261,7 +261,10 @@ def test_several_processes_and_a_damaged_memory_know_of_an_exam(tmp_path, loader
     description = questions / "test" / "_quiz.en.md"
     description.write_text("", encoding="utf-8")
     told_by_the_other = other(questions)
-    memory.write_text("{", encoding="utf-8")
+    for broken in ("{", "[" * 100_000, '{"test": {"exam": {"minutes": "x"}, "files": [], "asked": []}}'):
+        memory.write_text(broken, encoding="utf-8")
+        assert Loader(memory=memory)(questions).is_exam_only("test/q")
+        memory.write_text(broken, encoding="utf-8")
 
     assert told_by_the_other.is_exam_only("test/q") and loader(questions).is_exam_only("test/q")
     description.write_text(WHOLE, encoding="utf-8")
@@ -283,3 +286,35 @@ def test_what_a_missing_description_alone_said_of_an_exam_still_holds(tmp_path, 
     assert damaged.exams["test"].availability(datetime.now(UTC)) == "unreadable"
     assert "E027" in [problem.code for problem in damaged.problems]
     assert loader(tmp_path / "questions").exams["test"] == whole
+
+
+def test_a_memory_that_was_lost_or_could_not_be_written_is_written_again(tmp_path, loader):
+    questions, memory = tmp_path / "questions", tmp_path / "exams.json"
+    memory.unlink()
+    memory.mkdir()
+    loader(questions)
+    left = sorted(path.name for path in tmp_path.iterdir())
+    memory.rmdir()
+    (questions / "test" / "_quiz.en.md").unlink()
+    loader(questions)
+
+    assert left == ["exams.json", "questions"]
+    assert Loader(memory=memory)(questions).is_exam_only("test/q")
+
+
+def test_a_copy_of_an_exams_questions_without_its_description_stays_shut(tmp_path, loader):
+    questions = tmp_path / "questions"
+    (questions / "copy").mkdir()
+    text = (questions / "test" / "q.en.md").read_text(encoding="utf-8")
+    (questions / "copy" / "q.en.md").write_text(text, encoding="utf-8")
+    shut = loader(questions)
+    (questions / "copy" / "_quiz.en.md").write_text("---\nexam: optional\n---\n# A copy\n", encoding="utf-8")
+
+    assert shut.is_exam_only("copy/q") and "E027" in [problem.code for problem in shut.problems]
+    assert "copy/q" in loader(questions).practice
+
+
+def test_a_language_that_says_otherwise_of_an_exam_is_named(tmp_path):
+    (problem,) = bank(tmp_path, en="exam: only", ja="exam: optional").problems
+
+    assert (problem.code, problem.line) == ("E022", 2) and "says only" in problem.message

@@ -15,7 +15,7 @@ from learner import Learner, Page
 from steelyard import exam_lifecycle, store
 from steelyard.bank.model import Exam
 from steelyard.settings import Settings
-from steelyard.store import exam_starts
+from steelyard.store import classes, exam_starts
 from steelyard.web.app.database import db
 from steelyard.web.app.state import State
 from steelyard.web.quiz import attempt_ids
@@ -409,7 +409,7 @@ def test_who_deletes_everything_cannot_begin_again_under_the_same_pseudonym(app,
     join(app, other, "lynx")
     refused = again.start("final", "exam")
     with app.app_context():
-        starts = exam_starts.deleted_starts(db.session, "CDEF2345")
+        starts = exam_starts.former_starts(db.session, "CDEF2345")
         allowed = [
             exam_starts.allow_again(db.session, code="CDEF2345", pseudonym=pseudonym, quiz="final")
             for pseudonym in ("lynx", "owl", "owl")
@@ -420,6 +420,25 @@ def test_who_deletes_everything_cannot_begin_again_under_the_same_pseudonym(app,
     assert other.start("final", "exam").path == "/questions/final/one"
     assert [start.quiz for start in starts] == ["final"]
     assert allowed == [False, True, False]
+    assert again.start("final", "exam").path == "/questions/final/one"
+
+
+@pytest.mark.both_databases
+def test_who_lost_a_browser_and_joins_again_can_be_let_in_by_the_instructor(app, learner):
+    join(app, learner, "owl")
+    learner.start("final", "exam")
+    with app.app_context():
+        of_a_member = exam_starts.allow_again(db.session, code="CDEF2345", pseudonym="owl", quiz="final")
+        classes.remove_member(db.session, code="CDEF2345", pseudonym="owl")
+        db.session.commit()
+    again = Learner(app)
+    join(app, again, "owl")
+    refused = again.start("final", "exam")
+    with app.app_context():
+        allowed = exam_starts.allow_again(db.session, code="CDEF2345", pseudonym="owl", quiz="final")
+        db.session.commit()
+
+    assert (of_a_member, refused.path, allowed) == (False, "/quizzes/final", True)
     assert again.start("final", "exam").path == "/questions/final/one"
 
 

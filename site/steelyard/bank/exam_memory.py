@@ -4,8 +4,8 @@ A quiz that was exam-only stays so until a whole description says otherwise: a f
 every file that described it is there with front matter that does not say `exam: only`, has no problem, and
 orders no question that its folder lacks. Until then its exam is `unreadable`: nobody can begin it,
 its questions are shown to those who take it and to nobody else, and its results wait for the close that was
-known last. A folder that is new, has no description and holds the questions of an exam whose folder is gone
-is that exam's; one inside an exam's folder that has no description is shut with it.
+known last. A folder without a description that holds questions of an exam and no others, or some of an exam
+whose folder is gone, is that exam's; one inside an exam's folder that has no description is shut with it.
 
 The memory is kept in a file beside the database, since a server may start anew in the very moment of the
 damage, and several processes serve one folder. It is written as a whole or not at all; without a folder that
@@ -14,15 +14,14 @@ can be written to, each process remembers for itself.
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import tempfile
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
 from pathlib import Path, PurePosixPath
-from typing import Any, Self
+
+from pydantic import TypeAdapter
 
 from steelyard.bank import exams
 from steelyard.bank.model import ROOT_QUIZ, Edition, Exam
@@ -43,26 +42,8 @@ class KnownExam:
     asked: frozenset[str]
     """The digests of its questions' wording, by which its folder is known again under another name."""
 
-    def to_json(self) -> dict[str, Any]:
-        """Return the values as `from_json` reads them."""
-        opens, closes = self.exam.opens, self.exam.closes
-        return {
-            "minutes": self.exam.minutes,
-            "members_only": self.exam.members_only,
-            "opens": opens.isoformat() if opens else None,
-            "closes": closes.isoformat() if closes else None,
-            "files": sorted(self.files),
-            "asked": sorted(self.asked),
-        }
 
-    @classmethod
-    def from_json(cls, values: Mapping[str, Any]) -> Self:
-        """Read what `to_json` returned. Raises KeyError, TypeError or ValueError."""
-        opens, closes = (
-            values[name] and datetime.fromisoformat(values[name]) for name in ("opens", "closes")
-        )
-        exam = Exam(True, values["minutes"], opens, closes, values["members_only"])
-        return cls(exam, frozenset(values["files"]), frozenset(values["asked"]))
+_KNOWN: TypeAdapter[dict[str, KnownExam]] = TypeAdapter(dict[str, KnownExam])
 
 
 class ExamMemory:
@@ -132,30 +113,32 @@ class ExamMemory:
             signature = _signature(self._path)
             if signature == self._signature:
                 return
-            values = json.loads(self._path.read_bytes())
-            self._known = {slug: KnownExam.from_json(value) for slug, value in values.items()}
+            self._known = _KNOWN.validate_json(self._path.read_bytes())
             self._signature = signature
         except FileNotFoundError:
             self._signature = None
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        except (OSError, ValueError) as error:
+            self._signature = None
             _log.warning("%s cannot be read (%s); the exams known so far stay shut", self._path, error)
 
     def _write(self, known: dict[str, KnownExam]) -> None:
+        """Keep what is known, as a whole; also if the file was lost or could not be written before."""
         changed, self._known = known != self._known, known
-        if self._path is None or not changed:
+        is_lost = self._signature is None and bool(known)
+        if self._path is None or not (changed or is_lost):
             return
-        content = json.dumps({slug: last.to_json() for slug, last in sorted(known.items())}, indent=1)
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            with tempfile.NamedTemporaryFile(
-                "w", encoding="utf-8", dir=self._path.parent, prefix=f".{self._path.name}.", delete=False
-            ) as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            Path(file.name).replace(self._path)
+            with tempfile.TemporaryDirectory(dir=self._path.parent, prefix=f".{self._path.name}.") as aside:
+                whole = Path(aside) / self._path.name
+                with whole.open("wb") as file:
+                    file.write(_KNOWN.dump_json(known, indent=1))
+                    file.flush()
+                    os.fsync(file.fileno())
+                whole.replace(self._path)
             self._signature = _signature(self._path)
         except OSError as error:
+            self._signature = None
             _log.warning(
                 "%s cannot be written (%s): exams are known until the server ends", self._path, error
             )
@@ -187,8 +170,12 @@ def _says_otherwise(files: Sequence[ParsedQuiz], last: KnownExam, questions: Col
 
 
 def _moved(asked: frozenset[str], known: Mapping[str, KnownExam], here: Collection[str]) -> str | None:
-    """Return the exam whose folder is gone and whose questions are these, or None."""
-    return next((slug for slug, last in known.items() if slug not in here and last.asked & asked), None)
+    """Return the exam that these questions are a copy of, or whose folder is gone and left some of them."""
+
+    def left(slug: str) -> bool:
+        return asked <= known[slug].asked or (slug not in here and bool(asked & known[slug].asked))
+
+    return next(filter(left, known), None)
 
 
 def _exam_above(slug: str, settled: Mapping[str, Exam]) -> str | None:

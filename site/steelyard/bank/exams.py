@@ -37,6 +37,10 @@ def merge(described: Sequence[ParsedQuiz]) -> tuple[Exam, list[Problem]]:
         message = "closes has to be after opens, which another language gives"
         problems.append(Problem(closing.path, *closing.places.value("closes"), "E022", message))
     only = any(quiz.exam.only for quiz in described)
+    for quiz in described:
+        if only and quiz.exam_word == "optional":
+            message = "exam differs between languages: another one says only, which holds for all"
+            problems.append(Problem(quiz.path, *quiz.places.value("exam"), "E022", message))
     unreadable = any(quiz.exam.unreadable for quiz in described)
     members_only = any(quiz.exam.members_only for quiz in described)
     return Exam(only=only, members_only=members_only, unreadable=unreadable, **values), problems

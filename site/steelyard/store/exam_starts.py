@@ -1,7 +1,8 @@
 """Which members of a class have begun an exam that is taken once. What a learner deletes leaves these marks.
 
 A mark holds the pseudonym in the class, the quiz, when it was begun, and the attempt's id, which leads
-nowhere once that is deleted. The class's instructor then sees the mark and can remove it. The caller commits.
+nowhere once that is deleted. Once no member has it, the class's instructor sees the mark and can remove it.
+The caller commits.
 """
 
 from __future__ import annotations
@@ -55,12 +56,12 @@ def mark(session: Session, *, learner: str, quiz: str, attempt: str, now: dateti
     return None
 
 
-def deleted_starts(session: Session, code: str) -> list[Start]:
-    """Return the marks of a class whose attempts are deleted, the latest first."""
+def former_starts(session: Session, code: str) -> list[Start]:
+    """Return the marks of a class whose attempts are deleted or no member's, the latest first."""
     statement = (
         sa.select(ExamStart, Class.name)
         .join(Class, Class.code == ExamStart.class_code)
-        .where(ExamStart.class_code == code, ~sa.exists().where(Attempt.id == ExamStart.attempt))
+        .where(ExamStart.class_code == code, _is_former(code))
         .order_by(ExamStart.started.desc(), ExamStart.pseudonym, ExamStart.quiz)
     )
     members = sa.select(Member.pseudonym).where(Member.class_code == code)
@@ -72,14 +73,19 @@ def deleted_starts(session: Session, code: str) -> list[Start]:
 
 
 def allow_again(session: Session, *, code: str, pseudonym: str, quiz: str) -> bool:
-    """Remove a mark whose attempt is deleted; return False when there is none."""
+    """Remove a mark that `former_starts` returns; return False when there is none."""
     result = session.execute(
         sa.delete(ExamStart).where(
             ExamStart.class_code == code,
             ExamStart.pseudonym == pseudonym.casefold(),
             ExamStart.quiz == quiz,
-            ~sa.exists().where(Attempt.id == ExamStart.attempt),
+            _is_former(code),
         ),
         execution_options={"synchronize_session": False},
     )
     return bool(getattr(result, "rowcount", 0))
+
+
+def _is_former(code: str) -> sa.ColumnElement[bool]:
+    members = sa.select(Member.learner).where(Member.class_code == code)
+    return ~sa.exists().where(Attempt.id == ExamStart.attempt, Attempt.learner.in_(members))

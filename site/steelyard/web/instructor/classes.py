@@ -46,7 +46,7 @@ def show_class(code: str) -> str:
         quizzes=state().bank.quizzes,
         attempts=results.attempts_by_quiz(db.session, group.code),
         most_extra=MOST_EXTRA,
-        deleted_starts=exam_starts.deleted_starts(db.session, group.code),
+        former_starts=exam_starts.former_starts(db.session, group.code),
     )
 
 
@@ -88,7 +88,7 @@ def remove_member(code: str) -> Response:
 
 @bp.post("/classes/<code>/allow")
 def allow_another_start(code: str) -> Response:
-    """Let somebody whose data is deleted begin an exam again that is taken once."""
+    """Let somebody who deleted their data, or left, begin an exam again that is taken once."""
     group = _own(code)
     values = {"pseudonym": request.form.get("pseudonym", ""), "quiz": request.form.get("quiz", "")}
     if "\0" not in "".join(values.values()) and exam_starts.allow_again(
